@@ -1,0 +1,54 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// ErrUnsupported says that a layer is sound, as far as one can tell, but of a
+// kind that ocifs doesn't read.
+var ErrUnsupported = errors.New("unsupported")
+
+// ErrLimit says that a layer asks for more than Limits allows.
+var ErrLimit = errors.New("over the limit")
+
+// A DigestError says that bytes are not those that a descriptor or a
+// configuration promised.
+type DigestError struct {
+	What      string // "layer" or "diffID"
+	Want, Got digest.Digest
+}
+
+func (e *DigestError) Error() string {
+	return fmt.Sprintf("%s: want %s, got %s", e.What, e.Want, e.Got)
+}
+
+// A ChunkError says that a chunk was decoded to other bytes than those first
+// seen: the blob, or the stored TOC's windows, have changed.
+type ChunkError struct {
+	Chunk  int
+	Digest digest.Digest // the blob's
+}
+
+func (e *ChunkError) Error() string {
+	return fmt.Sprintf("layer %s: chunk %d is not what it was", e.Digest, e.Chunk)
+}
+
+// A FormatError says what is wrong with a layer, and where.
+type FormatError struct {
+	Format Format
+	Off    int64 // in the decoded space, or in the blob for a compression
+	Name   string
+	Err    error
+}
+
+func (e *FormatError) Error() string {
+	if e.Name != "" {
+		return fmt.Sprintf("%s: entry %q at %d: %v", e.Format, e.Name, e.Off, e.Err)
+	}
+	return fmt.Sprintf("%s: at %d: %v", e.Format, e.Off, e.Err)
+}
+
+func (e *FormatError) Unwrap() error { return e.Err }

@@ -1,0 +1,33 @@
+package index
+
+import "fmt"
+
+// A Format is the way a layer is stored.
+type Format uint8
+
+// The formats. Their numbers are stored (FORMAT.md) and never change.
+const (
+	Tar  Format = iota + 1 // uncompressed: the blob is the decoded space
+	Gzip                   // RFC 1952, any number of members
+	Zstd                   // RFC 8878, any number of frames
+)
+
+// String is the format's name as people write it.
+func (f Format) String() string {
+	switch f {
+	case Tar:
+		return "tar"
+	case Gzip:
+		return "gzip"
+	case Zstd:
+		return "zstd"
+	}
+	return fmt.Sprintf("format %d", uint8(f))
+}
+
+// ChunkSize is the length of every chunk but the last of a tar, gzip or zstd
+// layer: 256 KiB. One chunk is what a small read costs: at 256 KiB some 0.25 ms
+// of inflate and a checkpoint index of under 3 % of the layer; a smaller one
+// doubles the index, a larger one the latency. It is a multiple of SHA-256's
+// 64-byte block, which chain.go builds on.
+const ChunkSize = 1 << 18

@@ -1,0 +1,75 @@
+package index
+
+import (
+	"iter"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// A TOC is the table of contents of one layer: its entries in archive order,
+// and how its decoded space is tiled by chunks, found in the blob and
+// verified. It is immutable and safe for concurrent use.
+type TOC struct {
+	format   Format
+	blob     digest.Digest // of the compressed bytes
+	blobSize int64
+	diffID   digest.Digest // of the decoded space
+	size     int64         // of the decoded space
+
+	entries  []byte // see entries.go
+	nentries int
+	chain    []byte  // stateSize bytes per chunk: see chain.go
+	points   []point // where decoding can begin, the first at 0: see point.go
+	windows  int64   // length of the windows file
+}
+
+// New makes a TOC of entries with no data behind them, for building trees by
+// hand: its decoded space is empty, whatever the entries say.
+func New(entries []Entry) *TOC {
+	t := &TOC{nentries: len(entries)}
+	var d delta
+	for i := range entries {
+		t.entries = appendEntry(t.entries, &entries[i], &d)
+	}
+	return t
+}
+
+// Format says how the layer is stored.
+func (t *TOC) Format() Format { return t.format }
+
+// Digest is the digest of the blob, as found by reading all of it.
+func (t *TOC) Digest() digest.Digest { return t.blob }
+
+// BlobSize is the length of the blob.
+func (t *TOC) BlobSize() int64 { return t.blobSize }
+
+// DiffID is the digest of the decoded space.
+func (t *TOC) DiffID() digest.Digest { return t.diffID }
+
+// Size is the length of the decoded space.
+func (t *TOC) Size() int64 { return t.size }
+
+// NumEntries is the number of entries.
+func (t *TOC) NumEntries() int { return t.nentries }
+
+// Entries walks the entries in archive order. The Entry is valid until the
+// next step; its strings and slices are valid for ever.
+func (t *TOC) Entries() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		c, e := cursor{b: t.entries}, new(Entry)
+		for c.next(e) && yield(e) {
+		}
+	}
+}
+
+// Len is the number of chunks.
+func (t *TOC) Len() int { return int((t.size + ChunkSize - 1) / ChunkSize) }
+
+// Bounds is the interval [start, end) of the decoded space that chunk i tiles.
+func (t *TOC) Bounds(i int) (start, end int64) {
+	start = int64(i) * ChunkSize
+	return start, min(start+ChunkSize, t.size)
+}
+
+// At is the chunk that holds byte off of the decoded space.
+func (t *TOC) At(off int64) int { return int(off / ChunkSize) }
