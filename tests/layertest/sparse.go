@@ -14,10 +14,10 @@ type SparseFormat int
 // The sparse formats. GNU tar writes all of them; archive/tar reads all of
 // them and writes none.
 const (
-	OldGNU   SparseFormat = iota // type 'S', the map in the header and blocks behind it
-	SparseV0                     // PAX 0.0: a pair of records per extent
-	SparseV01                    // PAX 0.1: the map in one record
-	SparseV1                     // PAX 1.0: the map in front of the content
+	OldGNU    SparseFormat = iota // type 'S', the map in the header and blocks behind it
+	SparseV0                      // PAX 0.0: a pair of records per extent
+	SparseV01                     // PAX 0.1: the map in one record
+	SparseV1                      // PAX 1.0: the map in front of the content
 )
 
 // String names the format.

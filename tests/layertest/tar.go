@@ -40,7 +40,7 @@ func (e *Entry) write(b *bytes.Buffer) {
 		h.size = int64(len(h.body))
 	}
 	header := h.header(b)
-	for _, edit := range e.patches {
+	for _, edit := range h.patches {
 		edit(header)
 	}
 	checksum(header)
