@@ -1,0 +1,145 @@
+package tests
+
+import (
+	"bufio"
+	"crypto/md5"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	lt "ocifs.dev/ocifs/tests/layertest"
+)
+
+// rootfs downloads Debian packages and makes an image of them, a layer each,
+// of the very archives that Debian's builders wrote. sums are the MD5 sums of
+// files that the packages' makers stated.
+func rootfs(t testing.TB) (image lt.Image, sums map[string]string) {
+	t.Helper()
+	needProgram(t, "apt-get")
+	dir := tempDir(t)
+	download := exec.Command("apt-get", append([]string{"download", "-qq"}, packages(t, "bash", "coreutils", "base-files")...)...)
+	download.Dir = dir
+	if out, err := download.CombinedOutput(); err != nil {
+		t.Skipf("no packages to make a root file system of: apt-get download: %v\n%s", err, out)
+	}
+	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums = map[string]string{}
+	image.Tag = "debian"
+	for i, deb := range debs {
+		pack := packings[i%len(packings)].pack
+		image.Layers = append(image.Layers, pack(output(t, "dpkg-deb", "--fsys-tarfile", deb)))
+		control := filepath.Join(dir, fmt.Sprint(i))
+		output(t, "dpkg-deb", "--control", deb, control)
+		b, _ := os.ReadFile(filepath.Join(control, "md5sums")) // some packages have none
+		for lines := bufio.NewScanner(strings.NewReader(string(b))); lines.Scan(); {
+			sum, name, _ := strings.Cut(lines.Text(), "  ")
+			sums[name] = sum
+		}
+	}
+	return image, sums
+}
+
+// packages lists names and all they depend on.
+func packages(t testing.TB, names ...string) []string {
+	t.Helper()
+	args := []string{"depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances"}
+	var list []string
+	for line := range strings.SplitSeq(string(output(t, "apt-cache", append(args, names...)...)), "\n") {
+		if line != "" && !strings.ContainsAny(line[:1], " <|") {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+func output(t testing.TB, name string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	return out
+}
+
+// TestRootfs mounts a root file system, has its makers' checksums checked,
+// and runs its programs in three ways.
+func TestRootfs(t *testing.T) {
+	needFUSE(t)
+	needRoot(t, "run programs in a root file system")
+	u := newUser(t)
+	image, sums := rootfs(t)
+	ref := u.layoutOf(t, image)
+	m := u.mount(t, ref+":debian", "-o", "suid,dev")
+	if len(sums) < 100 {
+		t.Errorf("only %d checksums", len(sums))
+	}
+	for name, want := range sums {
+		b, err := os.ReadFile(m.path(name))
+		if err != nil {
+			t.Error(err)
+		} else if got := fmt.Sprintf("%x", md5.Sum(b)); got != want {
+			t.Errorf("%s: MD5 %s; its package says %s", name, got, want)
+		}
+	}
+	t.Run("umoci", func(t *testing.T) {
+		want := filepath.Join(tempDir(t), "want")
+		lt.Unpack(t, strings.TrimPrefix(ref, "oci:"), "debian", want)
+		lt.Compare(t, want, m.dir, lt.RootAttrs)
+	})
+	const script = "set -e; ls -l /usr >/dev/null; echo $BASH_VERSION | cut -d. -f1; sha256sum </bin/bash | wc -c"
+	check := func(t *testing.T, cmd *exec.Cmd) {
+		out, err := cmd.CombinedOutput()
+		if err != nil || string(out) != "5\n68\n" {
+			t.Errorf("%v: %v\n%s", cmd, err, out)
+		}
+	}
+	t.Run("chroot", func(t *testing.T) {
+		check(t, exec.Command(needProgram(t, "chroot"), m.dir, "/bin/bash", "-c", script))
+	})
+	t.Run("bwrap", func(t *testing.T) {
+		check(t, exec.Command(needProgram(t, "bwrap"), "--ro-bind", m.dir, "/", "--proc", "/proc", "--dev", "/dev",
+			"--unshare-pid", "/bin/bash", "-c", script))
+	})
+	t.Run("runc", func(t *testing.T) { check(t, runc(t, m.dir, script)) })
+	m.unmount(t, u)
+}
+
+// runc is a container with its root on dir.
+func runc(t *testing.T, dir, script string) *exec.Cmd {
+	program := needProgram(t, "runc")
+	bundle := tempDir(t)
+	spec := exec.Command(program, "spec")
+	spec.Dir = bundle
+	if out, err := spec.CombinedOutput(); err != nil {
+		t.Fatalf("runc spec: %v\n%s", err, out)
+	}
+	name := filepath.Join(bundle, "config.json")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(b, &config); err != nil {
+		t.Fatal(err)
+	}
+	config["root"] = map[string]any{"path": dir, "readonly": true}
+	process := config["process"].(map[string]any)
+	process["terminal"], process["args"] = false, []string{"/bin/bash", "-c", script}
+	if b, err = json.Marshal(config); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "--root", filepath.Join(bundle, "state"), "run", filepath.Base(bundle))
+	cmd.Dir = bundle
+	return cmd
+}
