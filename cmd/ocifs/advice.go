@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	iofs "io/fs"
+	"strings"
+	"syscall"
+
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/fs"
+	"ocifs.dev/ocifs/fs/image"
+	"ocifs.dev/ocifs/index"
+)
+
+// codeOf is the exit code of an error that carries none: the one place where
+// the sentinels of the packages below become exit codes. The order matters:
+// what is broken comes before what is missing.
+func codeOf(err error) int {
+	var (
+		platform *image.NoPlatformError
+		fetched  *fetch.DigestError
+		indexed  *index.DigestError
+		chunk    *index.ChunkError
+	)
+	switch {
+	case errors.As(err, &fetched), errors.As(err, &indexed), errors.As(err, &chunk):
+		return exitIntegrity
+	case isMountError(err):
+		return exitMount
+	case errors.Is(err, fetch.ErrUnauthorized):
+		return exitAuth
+	case errors.Is(err, fetch.ErrUnreachable), errors.Is(err, context.DeadlineExceeded):
+		return exitUnreachable
+	case errors.Is(err, fetch.ErrNotFound), errors.As(err, &platform):
+		return exitNotFound
+	case errors.Is(err, fetch.ErrUnsupported), errors.Is(err, image.ErrUnsupported), errors.Is(err, index.ErrUnsupported):
+		return exitUnsupported
+	}
+	return exitFailure
+}
+
+func isMountError(err error) bool {
+	for _, e := range []error{fs.ErrNoFUSE, fs.ErrNotDir, fs.ErrMounted, fs.ErrDead, fs.ErrBusy} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// advice is what to try about an error for which nobody nearer to it had a
+// hint.
+func advice(err error) []string {
+	var (
+		platform *image.NoPlatformError
+		ca       x509.UnknownAuthorityError
+	)
+	switch {
+	case errors.As(err, &platform):
+		if len(platform.Have) > 0 {
+			return []string{"choose one with --platform " + strings.Join(platform.Have, ", ")}
+		}
+	case isMountError(err):
+		return mountAdvice(err)
+	case errors.As(err, &ca):
+		return []string{"trust the registry's certificate with --ca-file FILE, or do without checking it: --tls-verify=false"}
+	case errors.Is(err, fetch.ErrUnauthorized):
+		return []string{"log in with docker login or podman login, or give --creds USER:PASSWORD"}
+	case errors.Is(err, fetch.ErrUnreachable):
+		return []string{"check the registry's name and the network; a registry without TLS needs --plain-http"}
+	case errors.Is(err, fetch.ErrNotFound):
+		return []string{"check the name and the tag; many registries say so of what one must log in to see"}
+	case codeOf(err) == exitIntegrity:
+		return []string{"somebody changed it, or it was damaged on its way; nothing of it was used"}
+	case codeOf(err) == exitUnsupported:
+		return []string{"ocifs inspect shows what it is"}
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return []string{"make room, or keep the cache elsewhere with --cache-dir"}
+	case errors.Is(err, iofs.ErrPermission):
+		return []string{"check who may do that, or run ocifs as that user"}
+	}
+	return nil
+}
+
+func mountAdvice(err error) []string {
+	switch {
+	case errors.Is(err, fs.ErrNoFUSE) && errors.Is(err, iofs.ErrNotExist):
+		return []string{
+			"load FUSE (modprobe fuse), install fusermount3 (package fuse3), or give a container --device /dev/fuse",
+			"ocifs ls, cat and tree look into an image without FUSE",
+		}
+	case errors.Is(err, fs.ErrNoFUSE):
+		return []string{
+			"to mount one must be root (in a container: --cap-add SYS_ADMIN), or have fusermount3 (package fuse3)",
+			"ocifs ls, cat and tree look into an image without FUSE",
+		}
+	case errors.Is(err, fs.ErrDead):
+		return []string{"remove it: ocifs umount MOUNTPOINT"}
+	case errors.Is(err, fs.ErrBusy):
+		return []string{"see who uses it: fuser -vm MOUNTPOINT"}
+	case errors.Is(err, fs.ErrMounted):
+		return []string{"unmount it, or mount elsewhere"}
+	}
+	return nil
+}

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+)
+
+// A daemon and the one who starts it talk through two pipes:
+//
+//	parent                          daemon
+//	  spec        ── descriptor 3 →
+//	              ← descriptor 4 ──   step, warn, log …
+//	              ← descriptor 4 ──   live, or fail
+//	  detach      ── descriptor 3 →
+//	  (waits)     ← descriptor 4 ──   end of file: detached
+//
+// all as JSON, one value after another. If descriptor 3 ends before "detach",
+// the parent has given up, or is dead, and the daemon undoes what it did. Up
+// to then the daemon shares the parent's terminal and process group, so that
+// Ctrl-C reaches both, and a crash is seen.
+const (
+	orderFD = 3
+	eventFD = 4
+)
+
+// An order is what the parent says.
+type order struct {
+	Spec   *mountSpec `json:",omitempty"`
+	Detach bool       `json:",omitempty"`
+}
+
+// An event is what the daemon says; one field is set.
+type event struct {
+	Step *step    `json:",omitempty"`
+	Warn string   `json:",omitempty"`
+	Log  string   `json:",omitempty"` // lines for stderr as they are
+	Live *record  `json:",omitempty"`
+	Fail *failure `json:",omitempty"`
+}
+
+// A failure is an error that has crossed a pipe.
+type failure struct {
+	Text  string
+	Code  int
+	Hints []string
+}
+
+func (f *failure) problem() error {
+	return &problem{err: errors.New(f.Text), code: f.Code, hints: f.Hints}
+}
+
+// background starts a daemon and returns what it has mounted, once that is
+// live and the daemon on its own.
+func background(ctx context.Context, u *ui, s mountSpec) (record, error) {
+	orders, events, wait, err := startDaemon(s)
+	if err != nil {
+		return record{}, err
+	}
+	defer events.Close()
+	defer orders.Close()
+	stop := context.AfterFunc(ctx, func() { orders.Close() })
+	defer stop()
+
+	send := json.NewEncoder(orders)
+	var live *record
+	var fail error
+	if err := send.Encode(order{Spec: &s}); err != nil && ctx.Err() == nil {
+		fail = fmt.Errorf("talking to the daemon: %w", err)
+	}
+	for in := json.NewDecoder(events); fail == nil; {
+		var e event
+		if err := in.Decode(&e); err != nil {
+			break
+		}
+		switch {
+		case e.Step != nil:
+			u.progress.step(*e.Step)
+		case e.Warn != "":
+			u.warn("%s", e.Warn)
+		case e.Log != "":
+			io.WriteString(u.err, e.Log)
+		case e.Fail != nil:
+			fail = e.Fail.problem()
+		case e.Live != nil:
+			if send.Encode(order{Detach: true}) == nil {
+				live = e.Live
+			}
+		}
+	}
+	u.progress.stop()
+	if live != nil && fail == nil {
+		return *live, nil
+	}
+	orders.Close()
+	io.Copy(io.Discard, events)
+	if err := wait(); fail == nil {
+		fail = fmt.Errorf("the daemon ended without a word: %v", err)
+	}
+	if ctx.Err() != nil {
+		fail = context.Cause(ctx)
+	}
+	return record{}, fail
+}
+
+// startDaemon runs this program again as a daemon. Its arguments are for
+// those who look at the process list.
+func startDaemon(s mountSpec) (orders, events *os.File, wait func() error, err error) {
+	orderR, orderW, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer orderR.Close()
+	eventR, eventW, err := os.Pipe()
+	if err != nil {
+		orderW.Close()
+		return nil, nil, nil, err
+	}
+	defer eventW.Close()
+	cmd := exec.Command("/proc/self/exe", "daemon", "--", s.Image.Ref, s.Mountpoint)
+	cmd.Args[0] = "ocifs"
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = []*os.File{orderR, eventW} // descriptors 3 and 4
+	if err := cmd.Start(); err != nil {
+		orderW.Close()
+		eventR.Close()
+		return nil, nil, nil, fmt.Errorf("starting the daemon: %w", err)
+	}
+	return orderW, eventR, cmd.Wait, nil
+}
+
+func daemonCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "daemon",
+		Hidden:    true,
+		Usage:     "serve a mount in the background; only ocifs mount starts it",
+		ArgsUsage: "IMAGE MOUNTPOINT",
+		Action:    func(cc *cli.Context) error { return daemon(cc.Context) },
+	}
+}
+
+// daemon is the other side of background. What goes wrong before the mount is
+// live, the parent prints; later, it is logged.
+func daemon(ctx context.Context) error {
+	orders, err := inheritedPipe(orderFD)
+	if err != nil {
+		return err
+	}
+	defer orders.Close()
+	pipe, err := inheritedPipe(eventFD)
+	if err != nil {
+		return err
+	}
+	d := &daemonVoice{pipe: pipe}
+	in := json.NewDecoder(orders)
+	var first order
+	if err := in.Decode(&first); err != nil || first.Spec == nil {
+		return reported(exitFailure)
+	}
+	s := *first.Spec
+	h := hooks{
+		step: func(p step) { d.send(event{Step: &p}) },
+		warn: d.warn,
+		log:  newLog(d, levelOf(s.LogLevel), s.LogFormat),
+	}
+	d.log = h.log
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	detach := make(chan struct{})
+	go func() {
+		var o order
+		if err := in.Decode(&o); err != nil || !o.Detach {
+			cancel(errors.New("the one who asked for it has gone"))
+			return
+		}
+		close(detach)
+	}()
+	err = serve(ctx, s, h, func(r record) error { return d.goLive(ctx, r, s.LogFile, detach) })
+	if err != nil {
+		d.fail(ctx, err)
+		return reported(exitCode(ctx, err))
+	}
+	return nil
+}
+
+// inheritedPipe is a descriptor the parent has left us, which programs we
+// start do not get.
+func inheritedPipe(fd int) (*os.File, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return nil, usagef("daemon is for ocifs mount to start").with("to mount in this process: ocifs mount -f")
+	}
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "pipe"), nil
+}
+
+// A daemonVoice is where a daemon speaks: to its parent until it is live, then to its
+// log. Safe for concurrent use.
+type daemonVoice struct {
+	log *slog.Logger
+
+	mu   sync.Mutex
+	pipe *os.File // nil once live
+}
+
+// send tells the parent. That it is gone shows elsewhere.
+func (d *daemonVoice) send(e event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pipe != nil {
+		json.NewEncoder(d.pipe).Encode(e)
+	}
+}
+
+// Write takes lines of the log.
+func (d *daemonVoice) Write(b []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pipe == nil {
+		return os.Stderr.Write(b)
+	}
+	return len(b), json.NewEncoder(d.pipe).Encode(event{Log: string(b)})
+}
+
+func (d *daemonVoice) live() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pipe == nil
+}
+
+func (d *daemonVoice) warn(text string) {
+	if d.live() {
+		d.log.Warn(text)
+		return
+	}
+	d.send(event{Warn: text})
+}
+
+func (d *daemonVoice) fail(ctx context.Context, err error) {
+	if d.live() {
+		d.log.Error(err.Error())
+		return
+	}
+	d.send(event{Fail: &failure{Text: err.Error(), Code: exitCode(ctx, err), Hints: hintsOf(err)}})
+}
+
+// goLive tells the parent that the mount is live and, when that lets go,
+// leaves its session, directory and streams behind.
+func (d *daemonVoice) goLive(ctx context.Context, r record, logFile string, detach <-chan struct{}) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	log := null
+	if logFile != "" {
+		if log, err = os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+			return fmt.Errorf("log file: %w", err)
+		}
+		defer log.Close()
+	}
+	d.send(event{Live: &r})
+	select {
+	case <-detach:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	signal.Ignore(syscall.SIGHUP)
+	if _, err := unix.Setsid(); err != nil {
+		return fmt.Errorf("setsid: %w", err)
+	}
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	for fd, f := range []*os.File{null, log, log} {
+		if err := unix.Dup3(int(f.Fd()), fd, 0); err != nil {
+			return fmt.Errorf("dup3: %w", err)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pipe.Close()
+	d.pipe = nil
+	return nil
+}

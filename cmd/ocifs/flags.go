@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Categories of flags, as help shows them. A command's own flags have none.
+const (
+	categoryRegistry = "registry"
+	categoryGlobal   = "everywhere"
+)
+
+// many is as many arguments as there are.
+const many = 1 << 30
+
+// leaf finishes a command: the flags every command has, the environment
+// variable of each flag, and the number of its arguments. It turns off what
+// cli would do on its own: a help subcommand, usage on stdout.
+func leaf(c *cli.Command, least, most int) *cli.Command {
+	c.HideHelp, c.HideHelpCommand = true, true
+	c.Flags = append(c.Flags, globalFlags()...)
+	for _, f := range c.Flags {
+		fromEnv(f)
+	}
+	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usagef("%s", plainUsage(err)) }
+	action := c.Action
+	c.Action = func(cc *cli.Context) error {
+		if err := checkArgs(cc, c, least, most); err != nil {
+			return err
+		}
+		return action(cc)
+	}
+	return c
+}
+
+// checkArgs refuses too few arguments and too many.
+func checkArgs(cc *cli.Context, c *cli.Command, least, most int) error {
+	how := "usage: " + synopsis([]*cli.Command{c})
+	switch n := cc.NArg(); {
+	case n < least:
+		names := strings.Fields(c.ArgsUsage)
+		return usagef("%s: %s is missing", c.Name, strings.Trim(names[n], "[].…")).with(how)
+	case n > most:
+		return usagef("%s: unexpected argument %q", c.Name, cc.Args().Get(most)).with(how)
+	}
+	for _, a := range cc.Args().Slice()[:min(least, cc.NArg())] {
+		if a == "" {
+			return usagef("%s: an argument is empty", c.Name).with(how)
+		}
+	}
+	return nil
+}
+
+// plainUsage puts an error of package flag, which knows one dash only, in the
+// words a user knows.
+func plainUsage(err error) string {
+	s := strings.Replace(err.Error(), " for flag -", " for --", 1)
+	s = strings.TrimSuffix(s, ": parse error")
+	return strings.Replace(s, " for flag ", " for --", 1)
+}
+
+// noEnv names the flags that no environment variable sets: in an environment
+// they would change what another command does, or undo a mount.
+var noEnv = map[string]bool{"all": true, "lazy": true}
+
+// fromEnv gives a flag its environment variable: --cache-dir is
+// OCIFS_CACHE_DIR.
+func fromEnv(f cli.Flag) {
+	name := f.Names()[0]
+	if noEnv[name] {
+		return
+	}
+	env := []string{"OCIFS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		f.EnvVars = env
+	case *cli.StringFlag:
+		f.EnvVars = env
+	case *cli.StringSliceFlag:
+		f.EnvVars = env
+	case *cli.IntFlag:
+		f.EnvVars = env
+	default:
+		panic(fmt.Sprintf("ocifs: internal error: no environment for a %T", f))
+	}
+}
+
+// globalFlags are the flags every command has.
+func globalFlags() []cli.Flag {
+	return append(registryFlags(),
+		&cli.StringFlag{Name: "cache-dir", Category: categoryGlobal, Usage: "keep decoded layers and indexes below `DIR`"},
+		&cli.StringFlag{Name: "state-dir", Category: categoryGlobal, Usage: "record live mounts below `DIR`"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Category: categoryGlobal, Usage: "print results and errors only"},
+		&cli.BoolFlag{Name: "no-progress", Category: categoryGlobal, Usage: "show no progress, also on a terminal"},
+		&cli.StringFlag{Name: "color", Value: "auto", Category: categoryGlobal, Usage: "`WHEN` to use colour: auto, always, never"},
+		&cli.StringFlag{Name: "log-level", Value: "warn", Category: categoryGlobal, Usage: "log from `LEVEL` on: debug, info, warn, error"},
+		&cli.StringFlag{Name: "log-format", Value: "text", Category: categoryGlobal, Usage: "log as `FORMAT`: text, json"},
+	)
+}
+
+// cacheDir is where decoded layers are kept: --cache-dir, or what is usual
+// for root and for users.
+func cacheDir(cc *cli.Context) (string, error) {
+	if dir := cc.String("cache-dir"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	if os.Geteuid() == 0 {
+		return "/var/cache/ocifs", nil
+	}
+	dir, err := os.UserCacheDir() // $XDG_CACHE_HOME or ~/.cache
+	if err != nil {
+		return "", hint(fmt.Errorf("cache directory: %w", err), "say where with --cache-dir")
+	}
+	return filepath.Join(dir, "ocifs"), nil
+}

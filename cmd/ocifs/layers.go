@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/urfave/cli/v2"
+)
+
+func layersCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "layers",
+		Usage:     "list the layers of an image",
+		ArgsUsage: "IMAGE",
+		Description: `Lists the layers, the base first, with their size as stored and decoded, the
+entries of their archives, and whether they can be read in pieces (lazy) or
+had to be read through now, to make their index; the next time it is there.`,
+		UsageText: `
+$ ocifs layers docker.io/library/python:3.13`,
+		Flags:  []cli.Flag{jsonFlag(), platformFlag()},
+		Action: look(layers),
+	}
+}
+
+// A layerInfo is a layer, for JSON.
+type layerInfo struct {
+	Digest    string `json:"digest"`
+	DiffID    string `json:"diff_id"`
+	MediaType string `json:"media_type"`
+	Format    string `json:"format"`
+	Size      int64  `json:"size"`    // as stored
+	Decoded   int64  `json:"decoded"` // of the archive inside
+	Entries   int    `json:"entries"`
+	Lazy      bool   `json:"lazy"` // its index was there; no need to read it through
+	CreatedBy string `json:"created_by,omitempty"`
+}
+
+func layers(_ context.Context, u *ui, cc *cli.Context, img *openedImage) error {
+	list := []layerInfo{}
+	infos := img.Layers()
+	by := createdBy(img.Manifest().Config, len(infos))
+	for i, l := range infos {
+		list = append(list, layerInfo{
+			Digest: l.Descriptor.Digest.String(), DiffID: l.DiffID.String(), MediaType: l.Descriptor.MediaType,
+			Format: l.Format.String(), Size: l.Descriptor.Size, Decoded: l.Size, Entries: l.Entries,
+			Lazy: l.Known, CreatedBy: by[i],
+		})
+	}
+	if cc.Bool("json") {
+		return u.json(struct {
+			Schema string      `json:"schema"`
+			Image  string      `json:"image"`
+			Digest string      `json:"digest"`
+			Layers []layerInfo `json:"layers"`
+		}{"ocifs.dev/layers/v1", img.Name(), img.Manifest().Descriptor.Digest.String(), list})
+	}
+	t := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "#\tDIGEST\tFORMAT\tSIZE\tDECODED\tENTRIES\tLAZY\tCREATED BY")
+	for i, l := range list {
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", i+1, shortDigest(l.Digest), l.Format,
+			bytesOf(l.Size), bytesOf(l.Decoded), l.Entries, yesNo(l.Lazy), clip(printable(l.CreatedBy), 60))
+	}
+	return t.Flush()
+}
+
+// createdBy is, for each of n layers, what the image's history says made it;
+// "" if the history does not fit the layers.
+func createdBy(c ocispec.Image, n int) []string {
+	by := make([]string, n)
+	i := 0
+	for _, h := range c.History {
+		if h.EmptyLayer {
+			continue
+		}
+		if i == n {
+			return make([]string, n)
+		}
+		by[i] = strings.Join(strings.Fields(h.CreatedBy), " ")
+		i++
+	}
+	if i != n {
+		return make([]string, n)
+	}
+	return by
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

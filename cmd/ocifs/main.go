@@ -1,0 +1,105 @@
+// Command ocifs mounts OCI images without unpacking them, and looks into
+// them without mounting.
+//
+// It is the only package that prints, exits, and reads flags or the
+// environment. A command is a file: a constructor with its flags and help,
+// and a plain function that does it. What the commands share: the line is
+// read by permute.go before urfave/cli sees it; ui.go says what goes to
+// which stream; exit.go has the exit codes and advice.go the hints.
+//
+// A mount in the background is this program again (daemon.go), started with
+// two pipes: on one it gets what to do, on the other it tells its parent how
+// it goes; the parent shows that and leaves when the mount is live. What is
+// mounted is written down, a directory for each mount (state.go), for
+// "ocifs mounts" and "ocifs umount" to find.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+func main() {
+	ctx, stop := withSignals(context.Background())
+	code := run(ctx, os.Args)
+	stop()
+	os.Exit(code)
+}
+
+// run does what the command line says and returns the exit code.
+func run(ctx context.Context, argv []string) int {
+	cli.HelpFlag = nil // or cli takes the -h of ls for itself
+	app := newApp()
+	err := dispatch(ctx, app, argv)
+	report(ctx, os.Stderr, err)
+	return exitCode(ctx, err)
+}
+
+func dispatch(ctx context.Context, app *cli.App, argv []string) error {
+	l, err := readLine(app, argv[1:])
+	if err != nil {
+		return err
+	}
+	if l.help {
+		return printHelp(os.Stdout, app, l.path)
+	}
+	if len(l.path) == 0 {
+		printHelp(os.Stderr, app, nil)
+		return reported(exitUsage)
+	}
+	return app.RunContext(ctx, l.words(app.Name))
+}
+
+// newApp lists the commands. It is made anew for each line: cli keeps what it
+// has read in it.
+func newApp() *cli.App {
+	app := &cli.App{
+		Name:                      "ocifs",
+		Usage:                     "mount OCI images without unpacking them",
+		HideHelp:                  true, // permute.go and help.go do these
+		HideVersion:               true,
+		DisableSliceFlagSeparator: true, // a comma in a value is a comma
+		ExitErrHandler:            func(*cli.Context, error) {},
+		Flags:                     globalFlags(),
+		Commands: []*cli.Command{
+			leaf(mountCommand(), 2, 2),
+			leaf(umountCommand(), 0, many),
+			leaf(mountsCommand(), 0, 1),
+			leaf(lsCommand(), 1, many),
+			leaf(catCommand(), 2, many),
+			leaf(treeCommand(), 1, 2),
+			leaf(statCommand(), 2, many),
+			leaf(inspectCommand(), 1, 1),
+			leaf(layersCommand(), 1, 1),
+			leaf(versionCommand(), 0, 0),
+			leaf(daemonCommand(), 2, 2),
+		},
+	}
+	return app
+}
+
+// withSignals is a context that ends at the first SIGINT, SIGTERM or SIGHUP,
+// with an interrupted as its cause.
+func withSignals(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case s := <-c:
+			cancel(interrupted{s.(syscall.Signal)})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(c)
+		cancel(nil)
+		<-done
+	}
+}

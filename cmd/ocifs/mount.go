@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+)
+
+func mountCommand() *cli.Command {
+	c := &cli.Command{
+		Name:      "mount",
+		Usage:     "mount an image on a directory",
+		ArgsUsage: "IMAGE MOUNTPOINT",
+		Description: `Shows the image as a read-only file system. Returns when the mount is live and
+leaves a process in the background that serves it until it is unmounted, with
+"ocifs umount", umount(8) or fusermount3 -u.
+
+Layers that can be read in pieces are fetched as they are read. Others are read
+through once, the first time any image with them is mounted; what that decodes
+is kept, and later mounts have it at once.
+
+Root can mount anywhere; others need fusermount3 and a directory of their own.`,
+		UsageText: `
+$ ocifs mount docker.io/library/python:3.13 /mnt/py
+$ ocifs mount -o suid,dev oci:/srv/images/app:v2 /mnt/app
+$ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "serve until unmounted or interrupted, instead of in the background"},
+			&cli.BoolFlag{Name: "debug", Aliases: []string{"d"}, Usage: "log all there is to log; implies -f"},
+			&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTIONS`, separated by commas: suid, dev (honour setuid bits and device nodes), allow_other, any flag as name=value; those of fstab that are not ours are ignored"},
+			platformFlag(),
+			jsonFlag(),
+			&cli.StringFlag{Name: "log-file", Usage: "in the background, log to `FILE`"},
+		},
+	}
+	c.Action = talk(func(ctx context.Context, u *ui, cc *cli.Context) error {
+		spec, err := mountSpecOf(u, cc, c.Flags)
+		if err != nil {
+			return err
+		}
+		if cc.Bool("foreground") || cc.Bool("debug") {
+			return foreground(ctx, u, spec, cc.Bool("json"))
+		}
+		r, err := background(ctx, u, spec)
+		if err != nil {
+			return err
+		}
+		return u.mounted(r, cc.Bool("json"))
+	})
+	return c
+}
+
+// A mountSpec is all a mount needs to know. It goes to the daemon as JSON.
+type mountSpec struct {
+	Image      imageSpec
+	Mountpoint string
+	Flags      mountFlags
+	StateDir   stateDir
+	LogFile    string // "": the daemon logs nothing once it is live
+	LogLevel   string
+	LogFormat  string
+}
+
+// mountSpecOf reads the flags and arguments, and checks what can be checked
+// before anything is fetched. Paths become absolute: a daemon works in /.
+func mountSpecOf(u *ui, cc *cli.Context, flags []cli.Flag) (s mountSpec, err error) {
+	given := map[string]bool{} // before -o, which yields to flags and environment
+	for _, f := range flags {
+		given[f.Names()[0]] = cc.IsSet(f.Names()[0])
+	}
+	set := func(name, value string) error {
+		if given[name] {
+			return nil
+		}
+		return cc.Set(name, value)
+	}
+	for _, o := range cc.StringSlice("option") {
+		if err := readOptions(splitOptions(o), &s.Flags, flags, set); err != nil {
+			return s, err
+		}
+	}
+	if s.Flags.Writable {
+		u.warn("images are read-only: -o rw is ignored")
+	}
+	if s.Image, err = imageSpecOf(cc, cc.Args().First()); err != nil {
+		return s, err
+	}
+	if s.StateDir, err = stateDirOf(cc); err != nil {
+		return s, err
+	}
+	if f := cc.String("log-file"); f != "" {
+		if s.LogFile, err = filepath.Abs(f); err != nil {
+			return s, err
+		}
+	}
+	s.LogLevel, s.LogFormat = u.level.String(), u.format
+	if cc.Bool("debug") {
+		s.LogLevel = "debug"
+	}
+	if s.Mountpoint, err = checkMountpoint(cc.Args().Get(1), s.Image.CacheDir); err != nil {
+		return s, err
+	}
+	if err := s.StateDir.make(); err != nil {
+		return s, err
+	}
+	return s, nil
+}
+
+// foreground serves the mount in this process.
+func foreground(ctx context.Context, u *ui, s mountSpec, asJSON bool) error {
+	h := uiHooks(u)
+	h.log = newLog(u.err, levelOf(s.LogLevel), s.LogFormat)
+	return serve(ctx, s, h, func(r record) error {
+		u.progress.stop()
+		if err := u.mounted(r, asJSON); err != nil {
+			return err
+		}
+		return u.out.Flush()
+	})
+}
+
+// mounted prints what has been mounted where.
+func (u *ui) mounted(r record, asJSON bool) error {
+	if asJSON {
+		return u.json(r)
+	}
+	_, err := fmt.Fprintf(u.out, "mounted %s@%s (%s, %s, %s; lazy %s) on %s  pid %d\n",
+		quote(r.Ref), shortDigest(r.Digest), r.Platform, count(len(r.Layers), "layer"), bytesOf(r.Size),
+		r.lazy(), quote(r.Mountpoint), r.PID)
+	return err
+}
+
+// count is "1 layer", "7 layers".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

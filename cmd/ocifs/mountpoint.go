@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+// fsType is what mount tables call a mount of ours.
+const fsType = "fuse.ocifs"
+
+// checkMountpoint refuses a mountpoint that cannot work, before anything is
+// fetched, and returns its path free of symbolic links. It asks the mount
+// table first: to stat a mount whose server hangs would hang, too.
+func checkMountpoint(dir, cache string) (string, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := checkUnmounted(path); err != nil {
+		return "", err
+	}
+	fi, err := os.Stat(path)
+	switch {
+	case errors.Is(err, syscall.ENOTCONN):
+		return "", mountf("%s: a mount whose server is gone is still there", quote(dir)).with("remove it: umount " + quote(dir))
+	case errors.Is(err, os.ErrNotExist):
+		return "", mountf("mountpoint %s does not exist", quote(dir)).with("make it: mkdir -p " + quote(dir))
+	case err != nil:
+		return "", mountf("mountpoint: %w", err)
+	case !fi.IsDir():
+		return "", mountf("mountpoint %s is not a directory", quote(dir))
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", mountf("mountpoint: %w", err)
+	}
+	if err := checkUnmounted(path); err != nil {
+		return "", err
+	}
+	return path, checkApart(path, cache)
+}
+
+// checkUnmounted refuses a path at which ocifs has mounted something already.
+func checkUnmounted(path string) error {
+	m, err := mountAt(path)
+	if err != nil || m == nil || m.FSType != fsType {
+		return err
+	}
+	return mountf("%s: %s is mounted there already", quote(path), quote(m.Source)).with("unmount it first: ocifs umount " + quote(path))
+}
+
+// checkApart refuses a mountpoint that holds the cache or lies in it: the
+// daemon would wait for itself.
+func checkApart(mountpoint, cache string) error {
+	cache = resolved(cache)
+	if within(cache, mountpoint) {
+		return mountf("mountpoint %s holds the cache %s, which the mount would hide from its own server", quote(mountpoint), quote(cache)).
+			with("choose another mountpoint, or another cache with --cache-dir")
+	}
+	if within(mountpoint, cache) {
+		return mountf("mountpoint %s lies in the cache %s", quote(mountpoint), quote(cache)).
+			with("choose another mountpoint, or another cache with --cache-dir")
+	}
+	return nil
+}
+
+// within reports whether path is dir or lies below it; both are absolute and
+// clean.
+func within(path, dir string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
+}
+
+// resolved is an absolute path with the symbolic links of as much of it as
+// exists resolved.
+func resolved(path string) string {
+	if p, err := filepath.EvalSymlinks(path); err == nil {
+		return p
+	}
+	dir, base := filepath.Split(filepath.Clean(path))
+	if dir == "" || dir == path || base == "" {
+		return path
+	}
+	return filepath.Join(resolved(filepath.Clean(dir)), base)
+}
+
+// mountAt is the mount one sees at path, nil if nothing is mounted just there.
+func mountAt(path string) (*mountinfo.Info, error) {
+	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		return m.Mountpoint != path, false
+	})
+	if err != nil || len(mounts) == 0 {
+		return nil, err
+	}
+	return mounts[len(mounts)-1], nil
+}
+
+// mountTable lists the mounts of ocifs.
+func mountTable() ([]*mountinfo.Info, error) {
+	return mountinfo.GetMounts(mountinfo.FSTypeFilter(fsType))
+}
+
+// mountedPath is the absolute path of a mountpoint as the mount table has it.
+// The mount may be dead: nothing below its parent is looked at but a symbolic
+// link.
+func mountedPath(dir string) (string, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for range 40 { // as many links as the kernel follows
+		if m, err := mountAt(path); err != nil || m != nil {
+			return path, err
+		}
+		path = filepath.Join(resolved(filepath.Dir(path)), filepath.Base(path))
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path, nil
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	return "", &os.PathError{Op: "readlink", Path: dir, Err: syscall.ELOOP}
+}

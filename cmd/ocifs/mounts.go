@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"github.com/urfave/cli/v2"
+)
+
+func mountsCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "mounts",
+		Aliases:   []string{"ps"},
+		Usage:     "list mounted images",
+		ArgsUsage: "[MOUNTPOINT]",
+		Description: `Lists the mounts of this user (of root: root's), and those in the mount table
+that ocifs has no record of. The states:
+
+  ok        mounted and served
+  detached  unmounted while in use; served until its last user is gone
+  dead      its process was killed; ocifs umount removes what is left
+  unknown   mounted by another user, or recorded in another --state-dir`,
+		UsageText: `
+$ ocifs mounts
+$ ocifs mounts --json | jq -r '.mounts[].mountpoint'`,
+		Flags:  []cli.Flag{jsonFlag()},
+		Action: talk(mounts),
+	}
+}
+
+// A liveMount is a mount as the command shows it.
+type liveMount struct {
+	record
+	State string `json:"state"`
+}
+
+func mounts(_ context.Context, u *ui, cc *cli.Context) error {
+	dir, err := stateDirOf(cc)
+	if err != nil {
+		return err
+	}
+	table, err := mountTable()
+	if err != nil {
+		return err
+	}
+	records, err := dir.records()
+	if err != nil {
+		return err
+	}
+	all := compare(records, table)
+	if cc.NArg() > 0 {
+		path, err := mountedPath(cc.Args().First())
+		if err != nil {
+			return err
+		}
+		all = slices.DeleteFunc(all, func(m liveMount) bool { return m.Mountpoint != path && m.ID != filepath.Base(path) })
+		if len(all) == 0 {
+			return notMounted(path, false)
+		}
+	}
+	if cc.Bool("json") {
+		return u.json(struct {
+			Schema string      `json:"schema"`
+			Mounts []liveMount `json:"mounts"`
+		}{"ocifs.dev/mounts/v1", all})
+	}
+	return mountTableOut(u, all, time.Now())
+}
+
+// compare holds the records against the mount table.
+func compare(records []record, table []*mountinfo.Info) []liveMount {
+	all := []liveMount{}
+	for _, r := range records {
+		all = append(all, liveMount{r, r.state(table)})
+	}
+	for _, m := range table {
+		if !slices.ContainsFunc(records, func(r record) bool { return r.Mountpoint == m.Mountpoint }) {
+			all = append(all, liveMount{record{Schema: recordSchema, Mountpoint: m.Mountpoint, Ref: m.Source}, stateUnknown})
+		}
+	}
+	return all
+}
+
+func mountTableOut(u *ui, all []liveMount, now time.Time) error {
+	t := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tMOUNTPOINT\tIMAGE\tPLATFORM\tLAYERS\tSIZE\tUP\tSTATE")
+	for _, m := range all {
+		if m.State == stateUnknown {
+			fmt.Fprintf(t, "-\t%s\t%s\t-\t-\t-\t-\t%s\n", quote(m.Mountpoint), quote(m.Ref), m.State)
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.ID, quote(m.Mountpoint), quote(m.Ref), m.Platform,
+			len(m.Layers), bytesOf(m.Size), duration(now.Sub(m.Started)), m.State)
+	}
+	return t.Flush()
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/platforms"
+	"github.com/urfave/cli/v2"
+
+	"ocifs.dev/ocifs/cache"
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/fs/image"
+)
+
+// platformFlag is --platform, of every command that opens an image.
+func platformFlag() cli.Flag {
+	return &cli.StringFlag{Name: "platform", Usage: "choose the image for `OS/ARCH`[/VARIANT] (this machine's)"}
+}
+
+// An imageSpec is which image to open, and how. It goes to a daemon as JSON.
+type imageSpec struct {
+	Ref      string
+	Platform string // "": the host's
+	CacheDir string
+	Registry registrySpec
+}
+
+func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
+	if s.Ref, err = absoluteRef(ref); err != nil {
+		return s, err
+	}
+	if _, err := fetch.ParseReference(s.Ref); err != nil {
+		return s, usagef("image reference %w", err).with("ocifs --help shows how to name an image")
+	}
+	if s.Platform = cc.String("platform"); s.Platform != "" {
+		if _, err := platforms.Parse(s.Platform); err != nil {
+			return s, usagef("--platform %q: %w", s.Platform, err).with("as in linux/arm64 or linux/arm/v7")
+		}
+	}
+	if s.CacheDir, err = cacheDir(cc); err != nil {
+		return s, err
+	}
+	s.Registry, err = registrySpecOf(cc)
+	return s, err
+}
+
+// absoluteRef makes the path in a reference absolute, where it certainly is
+// one, so that it means the same in another directory and in a mount table.
+func absoluteRef(ref string) (string, error) {
+	for _, t := range []string{"oci:", "oci-layout://", "oci-archive:", "docker-archive:", ""} {
+		path, ok := strings.CutPrefix(ref, t)
+		if !ok || path == "" || filepath.IsAbs(path) {
+			continue
+		}
+		if t == "" && !strings.HasPrefix(path, "./") && !strings.HasPrefix(path, "../") {
+			break
+		}
+		abs, err := filepath.Abs(path)
+		return t + abs, err
+	}
+	return ref, nil
+}
+
+// An openedImage is an image with all it stands on.
+type openedImage struct {
+	*image.Image
+	src   *fetch.Source
+	store *cache.Store
+}
+
+// openImage opens an image, whose reads ctx bounds until it is closed.
+func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err error) {
+	img, err := openSource(ctx, s, h)
+	if err != nil {
+		return nil, err
+	}
+	o := image.Options{Platform: s.Platform, Warn: h.warn}
+	m, err := image.Resolve(ctx, img.src, img.store, o)
+	if err == nil {
+		h.log.Debug("resolved", slog.String("image", img.src.Name()), slog.String("manifest", m.Descriptor.Digest.String()))
+		o.Progress = steps(m, h.step)
+		img.Image, err = image.OpenManifest(ctx, m, img.src, img.store, o)
+	}
+	if err != nil {
+		img.Close()
+		return nil, err
+	}
+	return img, nil
+}
+
+// openSource opens what an image is read from and through.
+func openSource(ctx context.Context, s imageSpec, h hooks) (*openedImage, error) {
+	store, err := cache.Open(s.CacheDir, cache.Options{})
+	if err != nil {
+		return nil, hint(err, "choose another cache with --cache-dir")
+	}
+	src, err := fetch.Open(ctx, s.Ref, s.Registry.options(h.warn))
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	return &openedImage{src: src, store: store}, nil
+}
+
+// steps turns the progress of an image's layers into steps.
+func steps(m *image.Manifest, tell func(step)) func(layer int, done, size int64) {
+	layers := m.Layers()
+	return func(n int, done, size int64) {
+		tell(step{
+			Layer: n, Layers: len(layers), Digest: layers[n].Digest.String(),
+			Done: done, Total: size, Ready: done >= size,
+		})
+	}
+}
+
+// Close ends the image and what it stands on.
+func (i *openedImage) Close() error {
+	var errs []error
+	if i.Image != nil {
+		errs = append(errs, i.Image.Close())
+	}
+	return errors.Join(append(errs, i.src.Close(), i.store.Close())...)
+}
+
+// Name is the reference in full.
+func (i *openedImage) Name() string { return i.src.Name() }
+
+// platform is what the image is for, as its configuration says.
+func (i *openedImage) platform() string {
+	return platformName(i.Manifest().Config.Platform)
+}
+
+// layers is what a record says of the layers.
+func (i *openedImage) layers() []layerRecord {
+	rs := []layerRecord{}
+	for _, l := range i.Layers() {
+		rs = append(rs, layerRecord{
+			Digest: l.Descriptor.Digest.String(), Size: l.Descriptor.Size, Format: l.Format.String(), Lazy: l.Known,
+		})
+	}
+	return rs
+}
+
+// lazy is how many of a mount's layers needed no pass, as "6/7".
+func (r *record) lazy() string {
+	n := 0
+	for _, l := range r.Layers {
+		if l.Lazy {
+			n++
+		}
+	}
+	return fmt.Sprintf("%d/%d", n, len(r.Layers))
+}
+
+// uiHooks tell the user directly.
+func uiHooks(u *ui) hooks {
+	return hooks{step: u.progress.step, warn: func(text string) { u.warn("%s", text) }, log: u.log}
+}
+
+// look opens the image that a command's first argument names, and runs the
+// command's body on it. Nothing is mounted.
+func look(body func(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) error) cli.ActionFunc {
+	return talk(func(ctx context.Context, u *ui, cc *cli.Context) error {
+		s, err := imageSpecOf(cc, cc.Args().First())
+		if err != nil {
+			return err
+		}
+		img, err := openImage(ctx, s, uiHooks(u))
+		if err != nil {
+			return err
+		}
+		u.progress.stop()
+		defer img.Close()
+		return body(ctx, u, cc, img)
+	})
+}

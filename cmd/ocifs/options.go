@@ -1,0 +1,111 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// splitOptions splits what -o was given at its commas; "\," is a comma and
+// "\\" a backslash.
+func splitOptions(s string) []string {
+	var opts []string
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && i+1 < len(s) && (s[i+1] == ',' || s[i+1] == '\\'):
+			i++
+			b.WriteByte(s[i])
+		case c == ',':
+			opts = append(opts, b.String())
+			b.Reset()
+		default:
+			b.WriteByte(c)
+		}
+	}
+	opts = append(opts, b.String())
+	return slices.DeleteFunc(opts, func(o string) bool { return o == "" })
+}
+
+// ignoredOptions are options of mount(8) and fstab(5) that are none of ours,
+// or say what is so anyway.
+var ignoredOptions = []string{
+	"ro", "exec", "noexec", "async", "defaults", "default_permissions",
+	"atime", "noatime", "relatime", "strictatime", "nodiratime",
+	"auto", "noauto", "nofail", "_netdev", "user", "users", "nouser", "owner", "group",
+}
+
+// A mountFlags is what -o says of the mount itself.
+type mountFlags struct {
+	Suid, Dev  bool
+	AllowOther bool
+	Writable   bool // rw was asked for, which no image is
+}
+
+// readOptions reads the options of -o, in order: those of a mount into f, and
+// those that are flags of the command, with - or _ between words, into set,
+// which is told the flag's name.
+func readOptions(opts []string, f *mountFlags, flags []cli.Flag, set func(name, value string) error) error {
+	for _, o := range opts {
+		key, value, has := strings.Cut(o, "=")
+		switch {
+		case slices.Contains(ignoredOptions, key) && !has, strings.HasPrefix(key, "x-"),
+			key == "user" || key == "comment":
+		case !has && f.set(key):
+		case key == "remount" || key == "bind" || key == "rbind" || key == "move":
+			return usagef("-o %s: an image cannot be mounted that way", key)
+		default:
+			if err := flagOption(key, value, has, flags, set); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// set takes an option that is a matter of the mount.
+func (f *mountFlags) set(key string) bool {
+	switch key {
+	case "suid", "nosuid":
+		f.Suid = key == "suid"
+	case "dev", "nodev":
+		f.Dev = key == "dev"
+	case "allow_other":
+		f.AllowOther = true
+	case "rw":
+		f.Writable = true
+	default:
+		return false
+	}
+	return true
+}
+
+// flagOption takes an option that is a flag of the command.
+func flagOption(key, value string, has bool, flags []cli.Flag, set func(name, value string) error) error {
+	name := strings.ReplaceAll(key, "_", "-")
+	f := findFlag(flags, name)
+	if f == nil || len(name) < 2 || name == "option" {
+		var known []string
+		for _, f := range flags {
+			known = append(known, f.Names()...)
+		}
+		known = append(known, ignoredOptions...)
+		known = append(known, "suid", "nosuid", "dev", "nodev", "allow_other", "rw")
+		p := usagef("-o: unknown option %q", key)
+		if s := nearest(name, known); s != "" {
+			return p.with("did you mean " + s + "?")
+		}
+		return p.with(`in a value, a comma is written \,`)
+	}
+	switch {
+	case !has && takesValue(f):
+		return usagef("-o %s needs a value: %s=…", key, key)
+	case !has:
+		value = "true"
+	}
+	if err := set(f.Names()[0], value); err != nil {
+		return usagef("-o %s: %s", key, plainUsage(err))
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"ocifs.dev/ocifs/fetch"
+)
+
+// registryFlags say how to reach a registry.
+func registryFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "authfile", Category: categoryRegistry, Usage: "read credentials from `FILE`, in the form of Docker's config.json or Podman's auth.json, before the usual ones"},
+		&cli.StringFlag{Name: "creds", Category: categoryRegistry, Usage: "log in as `USER:PASSWORD`; without the password, ask for it"},
+		&cli.StringFlag{Name: "registry-token", Category: categoryRegistry, Usage: "log in with the bearer `TOKEN`"},
+		&cli.BoolFlag{Name: "no-creds", Category: categoryRegistry, Usage: "do not log in"},
+		&cli.BoolFlag{Name: "tls-verify", Value: true, Category: categoryRegistry, Usage: "check the registry's certificate"},
+		&cli.BoolFlag{Name: "plain-http", Category: categoryRegistry, Usage: "use http, not https"},
+		&cli.StringFlag{Name: "ca-file", Category: categoryRegistry, Usage: "trust the certificates in `FILE`, too"},
+		&cli.IntFlag{Name: "retry", Category: categoryRegistry, Usage: "give up a request after `N` tries without progress (6)"},
+	}
+}
+
+// A registrySpec is how to reach a registry: fetch.Options in a form that can
+// be sent to a daemon.
+type registrySpec struct {
+	PlainHTTP, SkipVerify bool
+	CAFile                string
+	Auth                  fetch.Auth
+	Retry                 fetch.Retry
+}
+
+func registrySpecOf(cc *cli.Context) (s registrySpec, err error) {
+	s.PlainHTTP, s.SkipVerify = cc.Bool("plain-http"), !cc.Bool("tls-verify")
+	if s.Retry.Attempts = cc.Int("retry"); s.Retry.Attempts < 0 {
+		return s, usagef("--retry is a number of tries, not %d", s.Retry.Attempts)
+	}
+	if f := cc.String("ca-file"); f != "" {
+		if s.CAFile, err = filepath.Abs(f); err != nil {
+			return s, err
+		}
+	}
+	s.Auth, err = authOf(cc)
+	return s, err
+}
+
+// authOf is who we are to the registry.
+func authOf(cc *cli.Context) (a fetch.Auth, err error) {
+	creds, token := cc.String("creds"), cc.String("registry-token")
+	if cc.Bool("no-creds") {
+		if creds != "" || token != "" || cc.String("authfile") != "" {
+			return a, usagef("--no-creds excludes --creds, --registry-token and --authfile")
+		}
+		return a, nil
+	}
+	a.RegistryToken = token
+	if creds != "" {
+		var has bool
+		a.Username, a.Password, has = strings.Cut(creds, ":")
+		if a.Username == "" {
+			return a, usagef("--creds is USER:PASSWORD")
+		}
+		if !has {
+			if a.Password, err = askPassword(a.Username); err != nil {
+				return a, err
+			}
+		}
+	}
+	if f := cc.String("authfile"); f != "" {
+		if f, err = filepath.Abs(f); err != nil {
+			return a, err
+		}
+		if _, err := os.Stat(f); err != nil {
+			return a, hint(fmt.Errorf("authfile: %w", err), "docker login and podman login make one")
+		}
+		a.Files = append(a.Files, f)
+	}
+	a.Files = append(a.Files, fetch.DefaultAuthFiles(os.Getenv, homeDir(), os.Getuid())...)
+	return a, nil
+}
+
+// homeDir is $HOME, or what the user database says where mount(8) or systemd
+// has left none; "" if that does not know either.
+func homeDir() string {
+	if dir, err := os.UserHomeDir(); err == nil {
+		return dir
+	}
+	if u, err := user.Current(); err == nil {
+		return u.HomeDir
+	}
+	return ""
+}
+
+// askPassword asks for a password on the terminal.
+func askPassword(name string) (string, error) {
+	in := int(os.Stdin.Fd())
+	if !term.IsTerminal(in) {
+		return "", usagef("--creds: no password, and no terminal to ask for it").with("give it as --creds USER:PASSWORD, or in OCIFS_CREDS")
+	}
+	fmt.Fprintf(os.Stderr, "password of %s: ", printable(name))
+	b, err := term.ReadPassword(in)
+	fmt.Fprintln(os.Stderr)
+	return string(b), err
+}
+
+// options are the fetch.Options that s stands for.
+func (s registrySpec) options(warn func(string)) fetch.Options {
+	return fetch.Options{
+		PlainHTTP: s.PlainHTTP, SkipVerify: s.SkipVerify, CAFile: s.CAFile,
+		Proxy: http.ProxyFromEnvironment, Auth: s.Auth, Retry: s.Retry, Warn: warn,
+	}
+}

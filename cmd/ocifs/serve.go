@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"ocifs.dev/ocifs/fs"
+)
+
+// hooks are how a mount tells what it does, in whichever process it runs.
+type hooks struct {
+	step func(step)   // of a layer that is being indexed
+	warn func(string) // of something the user should know
+	log  *slog.Logger
+}
+
+// serve mounts an image and serves it until it is unmounted. When the mount
+// is live it calls live, and if that fails takes it down again. The end of
+// ctx, before that, ends the work; after it, it unmounts.
+func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) error {
+	// Reads are bound to a context of their own: those of a mount that is
+	// detached but still in use must work after a signal.
+	mctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	opening := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	img, err := openImage(mctx, s.Image, h)
+	if err != nil {
+		return err
+	}
+	defer img.Close()
+	if !opening() {
+		return context.Cause(ctx)
+	}
+	srv, err := fs.Mount(s.Mountpoint, img, fs.Options{
+		Source: img.Name(), AllowOther: s.Flags.AllowOther, Suid: s.Flags.Suid, Dev: s.Flags.Dev, Logger: h.log,
+	})
+	if err != nil {
+		return err
+	}
+	r, err := recordOf(img, s)
+	if err == nil {
+		err = s.StateDir.write(&r)
+	}
+	if err == nil {
+		defer s.StateDir.remove(r.ID)
+		err = live(r)
+	}
+	if err != nil {
+		takeDown(srv)
+		return err
+	}
+	return untilUnmounted(ctx, srv, s.Mountpoint, h, signals)
+}
+
+// takeDown unmounts what nobody has been told of yet.
+func takeDown(srv *fs.Server) {
+	if srv.Unmount() == nil || srv.UnmountLazy() == nil {
+		srv.Wait()
+	}
+}
+
+// untilUnmounted waits until somebody unmounts, or unmounts itself when ctx
+// ends. A mount in use is detached then, and served until the kernel lets go
+// of it, or until a second signal.
+func untilUnmounted(ctx context.Context, srv *fs.Server, mountpoint string, h hooks, signals <-chan os.Signal) error {
+	done := srv.Done()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	err := srv.Unmount()
+	if errors.Is(err, fs.ErrBusy) {
+		h.warn(fmt.Sprintf("%s is in use: it is detached, and served until its last user is gone; a second signal ends it at once", quote(mountpoint)))
+		err = srv.UnmountLazy()
+	}
+	if err != nil {
+		return err
+	}
+	for range 2 { // the first is the one that ended ctx
+		select {
+		case <-done:
+			return nil
+		case <-signals:
+		}
+	}
+	return nil
+}
+
+// recordOf is what the state directory will say of the mount.
+func recordOf(img *openedImage, s mountSpec) (record, error) {
+	start, err := startOf(os.Getpid())
+	if err != nil {
+		return record{}, err
+	}
+	r := record{
+		Schema: recordSchema, Mountpoint: s.Mountpoint,
+		Ref: img.Name(), Digest: img.Manifest().Descriptor.Digest.String(), Platform: img.platform(),
+		PID: os.Getpid(), PIDStart: start, Started: time.Now().UTC().Truncate(time.Second),
+		CacheDir: s.Image.CacheDir, Layers: img.layers(),
+	}
+	for _, l := range r.Layers {
+		r.Size += l.Size
+	}
+	return r, nil
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"github.com/urfave/cli/v2"
+)
+
+// A record is what a daemon says of its mount, in mount.json in a directory
+// of its own below the state directory. The daemon writes it when the mount
+// is live and removes it when it ends; one left behind belongs to a daemon
+// that was killed.
+type record struct {
+	Schema     string        `json:"schema"`
+	ID         string        `json:"id"`
+	Mountpoint string        `json:"mountpoint"`
+	Ref        string        `json:"ref"`
+	Digest     string        `json:"digest"`
+	Platform   string        `json:"platform"`
+	PID        int           `json:"pid"`
+	PIDStart   uint64        `json:"pid_start"` // clock ticks after boot: tells a reused pid
+	Started    time.Time     `json:"started"`
+	CacheDir   string        `json:"cache_dir"`
+	Size       int64         `json:"size"` // of all layers, as the registry has them
+	Layers     []layerRecord `json:"layers"`
+}
+
+// A layerRecord is a layer of a mounted image.
+type layerRecord struct {
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+	Format string `json:"format"`
+	Lazy   bool   `json:"lazy"` // readable in pieces when it was mounted, without a pass
+}
+
+const (
+	recordSchema = "ocifs.dev/mount/v1"
+	recordFile   = "mount.json"
+	maxRecord    = 1 << 20 // bytes; 127 layers take less than 64 KiB
+)
+
+// A stateDir is where live mounts are recorded.
+type stateDir string
+
+// stateDirOf is --state-dir, or what is usual: /run/ocifs for root, and for a
+// user a directory of the session, or else one of their own where temporary
+// files go.
+func stateDirOf(cc *cli.Context) (stateDir, error) {
+	if dir := cc.String("state-dir"); dir != "" {
+		dir, err := filepath.Abs(dir)
+		return stateDir(dir), err
+	}
+	if os.Geteuid() == 0 {
+		return "/run/ocifs", nil
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return stateDir(filepath.Join(dir, "ocifs")), nil
+	}
+	return stateDir(filepath.Join(os.TempDir(), fmt.Sprintf("ocifs-%d", os.Geteuid()))), nil
+}
+
+// make creates the state directory, or refuses one that somebody else could
+// have prepared.
+func (d stateDir) make() error {
+	if err := os.MkdirAll(filepath.Dir(string(d)), 0o755); err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	if err := os.Mkdir(string(d), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	return d.check()
+}
+
+// check refuses a state directory that is not ours alone.
+func (d stateDir) check() error {
+	fi, err := os.Lstat(string(d))
+	if err != nil {
+		return err
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || !fi.IsDir() || int(st.Uid) != os.Geteuid() || fi.Mode().Perm()&0o077 != 0 {
+		return hint(fmt.Errorf("state directory %s is not a directory that only you may use", quote(string(d))),
+			"remove it, or choose another with --state-dir")
+	}
+	return nil
+}
+
+// write records r, under a new ID, which it sets.
+func (d stateDir) write(r *record) error {
+	if err := d.make(); err != nil {
+		return err
+	}
+	for {
+		r.ID = newID()
+		err := os.Mkdir(d.dir(r.ID), 0o700)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("state directory: %w", err)
+		}
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err == nil {
+		tmp := filepath.Join(d.dir(r.ID), ".new")
+		if err = os.WriteFile(tmp, append(b, '\n'), 0o600); err == nil {
+			err = os.Rename(tmp, filepath.Join(d.dir(r.ID), recordFile))
+		}
+	}
+	if err != nil {
+		d.remove(r.ID)
+		return fmt.Errorf("state directory: %w", err)
+	}
+	return nil
+}
+
+// remove forgets a mount.
+func (d stateDir) remove(id string) error { return os.RemoveAll(d.dir(id)) }
+
+func (d stateDir) dir(id string) string { return filepath.Join(string(d), id) }
+
+// newID is four letters and digits: short enough to type, and the directory
+// tells whether it is taken.
+func newID() string { return strings.ToLower(rand.Text()[:4]) }
+
+// records reads what is recorded, oldest first. What is no record is left
+// out: a daemon may be writing it, or removing it, just now.
+func (d stateDir) records() ([]record, error) {
+	err := d.check()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := os.ReadDir(string(d))
+	if err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	var all []record
+	for _, e := range dirs {
+		if r, ok := d.read(e.Name()); ok {
+			all = append(all, r)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b record) int { return a.Started.Compare(b.Started) })
+	return all, nil
+}
+
+func (d stateDir) read(id string) (record, bool) {
+	b, err := os.ReadFile(filepath.Join(d.dir(id), recordFile))
+	if err != nil || len(b) > maxRecord {
+		return record{}, false
+	}
+	var r record
+	err = json.Unmarshal(b, &r)
+	return r, err == nil && r.Schema == recordSchema && r.ID == id && filepath.IsAbs(r.Mountpoint) && r.PID > 0
+}
+
+// The states of a mount.
+const (
+	stateOK       = "ok"       // mounted and served
+	stateDetached = "detached" // gone from the mount table, served until its last user lets go
+	stateDead     = "dead"     // the daemon is gone
+	stateUnknown  = "unknown"  // mounted, and recorded nowhere we can look
+)
+
+// state compares a record with the mount table and the process table.
+func (r *record) state(table []*mountinfo.Info) string {
+	if !r.running() {
+		return stateDead
+	}
+	if !slices.ContainsFunc(table, func(m *mountinfo.Info) bool { return m.Mountpoint == r.Mountpoint }) {
+		return stateDetached
+	}
+	return stateOK
+}
+
+// running reports whether the daemon lives: its pid is there and means the
+// same process.
+func (r *record) running() bool {
+	start, err := startOf(r.PID)
+	return err == nil && start == r.PIDStart
+}
+
+// startOf is when a process started, in clock ticks after boot: field 22 of
+// proc_pid_stat(5), the twentieth after the name, which is in parentheses and
+// may hold anything. A zombie has ended.
+func startOf(pid int) (uint64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	i := bytes.LastIndexByte(b, ')')
+	fields := strings.Fields(string(b[i+1:]))
+	if i < 0 || len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+		return 0, fmt.Errorf("process %d: %w", pid, fs.ErrNotExist)
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
