@@ -1,0 +1,10 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+)
+
+func openArchive(context.Context, Reference, Options) (place, error) {
+	return nil, fmt.Errorf("archives: %w", ErrUnsupported)
+}

@@ -1,0 +1,40 @@
+// Package fetch reads images where they are kept, as they are kept: nothing
+// is unpacked, converted or stored.
+//
+// A reference names a place and an image in it:
+//
+//	alpine, alpine:3.20, ghcr.io/x/y@sha256:…, docker://…    a registry
+//	oci:DIR, oci:DIR:TAG, oci:DIR@sha256:…                    an OCI image layout
+//	oci-archive:FILE, oci-archive:FILE:TAG                    a layout in a tar archive
+//	docker-archive:FILE, …:REF, …:@N                          what docker save writes
+//	/PATH, ./PATH, or what exists: as above, whichever it is
+//
+// Open makes a Source of it. A Source resolves the reference to a descriptor,
+// delivers documents (manifests, indexes, configs: small, read whole, always
+// verified) and opens blobs (layers: large, read anywhere, verified by whoever
+// knows their chunks). All else is arrangements within:
+//
+//	Source ── place ── registry ── network            documents, and blobs as remote
+//	               ├── layout ── directory            index.json and blobs/
+//	               │         └── archive              the same, in a tar
+//	               └── dockerArchive ── archive       manifest.json, made to look like the above
+//
+// # Registries
+//
+// A request to a registry's API (registry.ask) carries the credentials that
+// the registry asks for, and never follows a redirect by itself. Where a
+// redirect leads away from the registry, a client without any credentials
+// goes on. For blobs that place is remembered (whereabouts), and ranges are
+// read there until it answers with an error.
+//
+// Reading a blob is layered: remote.open sends one bounded ranged request and
+// checks that the answer fits it; resuming asks for the rest of an answer that
+// was cut short; stream runs several of these side by side. Retries with
+// growing pauses happen in resuming for blobs, and in Retry.do for documents;
+// nothing below them retries, except that a credential which has run out is
+// renewed at once.
+//
+// What a registry can lead us to is limited: redirects and token servers may
+// be anywhere but at link-local, metadata and loopback addresses (unless the
+// registry is there itself), and never lead from https to http.
+package fetch

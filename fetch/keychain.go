@@ -1,0 +1,232 @@
+package fetch
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+)
+
+// DefaultAuthFiles lists the files in which Podman and Docker keep
+// credentials, in the order in which they are to be asked. getenv is
+// os.Getenv or its like; home and uid are the user's.
+func DefaultAuthFiles(getenv func(string) string, home string, uid int) []string {
+	var files []string
+	add := func(parts ...string) {
+		if parts[0] != "" {
+			files = append(files, filepath.Join(parts...))
+		}
+	}
+	add(getenv("REGISTRY_AUTH_FILE"))
+	if dir := getenv("XDG_RUNTIME_DIR"); dir != "" {
+		add(dir, "containers/auth.json")
+	} else {
+		add(fmt.Sprintf("/run/containers/%d/auth.json", uid))
+	}
+	if dir := getenv("XDG_CONFIG_HOME"); dir != "" {
+		add(dir, "containers/auth.json")
+	} else {
+		add(home, ".config/containers/auth.json")
+	}
+	if dir := getenv("DOCKER_CONFIG"); dir != "" {
+		add(dir, "config.json")
+	} else {
+		add(home, ".docker/config.json")
+	}
+	return files
+}
+
+// A keychain finds the credential for one repository.
+type keychain struct {
+	auth Auth
+	ref  Reference
+	warn func(string)
+
+	warned sync.Map // messages given already
+}
+
+// find looks a credential up, afresh. None is not an error: it is nobody's.
+func (k *keychain) find(ctx context.Context) (auth.Credential, error) {
+	c := auth.Credential{
+		Username:     k.auth.Username,
+		Password:     k.auth.Password,
+		RefreshToken: k.auth.IdentityToken,
+		AccessToken:  k.auth.RegistryToken,
+	}
+	if c != auth.EmptyCredential {
+		return c, nil
+	}
+	for _, file := range k.auth.Files {
+		if c := k.inFile(ctx, file); c != auth.EmptyCredential {
+			return c, nil
+		}
+	}
+	return auth.EmptyCredential, nil
+}
+
+func (k *keychain) warnOnce(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	if _, seen := k.warned.LoadOrStore(msg, true); !seen {
+		k.warn(msg)
+	}
+}
+
+// authFile is what Docker's config.json and Podman's auth.json have in common.
+type authFile struct {
+	Auths map[string]struct {
+		Auth          string
+		Username      string
+		Password      string
+		IdentityToken string
+		RegistryToken string
+	}
+	CredHelpers map[string]string
+	CredsStore  string
+}
+
+// inFile asks one file: the entries for the repository, for what it is part
+// of and for the host; then the helper for the host; then the general helper.
+func (k *keychain) inFile(ctx context.Context, file string) auth.Credential {
+	var f authFile
+	body, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(body) == 0 {
+		return auth.EmptyCredential
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &f)
+	}
+	if err != nil {
+		k.warnOnce("credentials: %s: %v", file, err)
+		return auth.EmptyCredential
+	}
+	for _, want := range k.namespaces() {
+		for key, a := range f.Auths {
+			if normalizeKey(key) != want {
+				continue
+			}
+			c := auth.Credential{Username: a.Username, Password: a.Password, RefreshToken: a.IdentityToken, AccessToken: a.RegistryToken}
+			if a.Auth != "" {
+				user, password, err := decodeAuth(a.Auth)
+				if err != nil {
+					k.warnOnce("credentials: %s: %s: %v", file, key, err)
+					continue
+				}
+				c.Username, c.Password = user, password
+			}
+			if c = tokenUser(c); c != auth.EmptyCredential {
+				return c
+			}
+		}
+	}
+	for _, host := range k.hosts() {
+		if helper := f.CredHelpers[host]; helper != "" {
+			if c := k.help(ctx, helper); c != auth.EmptyCredential {
+				return c
+			}
+		}
+	}
+	if f.CredsStore != "" {
+		return k.help(ctx, f.CredsStore)
+	}
+	return auth.EmptyCredential
+}
+
+// tokenUser recognises an identity token that is kept as a password.
+func tokenUser(c auth.Credential) auth.Credential {
+	if c.Username == "<token>" {
+		return auth.Credential{RefreshToken: c.Password}
+	}
+	return c
+}
+
+// namespaces lists the keys that fit, the most special first: host/a/b,
+// host/a, host and the host's other names.
+func (k *keychain) namespaces() []string {
+	var keys []string
+	for path := k.ref.domain + "/" + k.ref.repo; ; {
+		i := strings.LastIndexByte(path, '/')
+		if i < 0 {
+			break
+		}
+		keys = append(keys, path)
+		path = path[:i]
+	}
+	return append(keys, k.hosts()...)
+}
+
+// hosts lists the names under which the registry may be known.
+func (k *keychain) hosts() []string {
+	if k.ref.domain != "docker.io" {
+		return []string{k.ref.domain}
+	}
+	return []string{"docker.io", "index.docker.io", "registry-1.docker.io", dockerHub}
+}
+
+// dockerHub is the name under which Docker keeps the credential for its Hub.
+const dockerHub = "https://index.docker.io/v1/"
+
+// normalizeKey reduces a key with a scheme, as old versions of Docker wrote
+// them, to the host.
+func normalizeKey(key string) string {
+	for _, scheme := range []string{"https://", "http://"} {
+		if rest, ok := strings.CutPrefix(key, scheme); ok {
+			host, _, _ := strings.Cut(rest, "/")
+			return host
+		}
+	}
+	return strings.TrimSuffix(key, "/")
+}
+
+func decodeAuth(s string) (user, password string, err error) {
+	b, err := base64.StdEncoding.DecodeString(strings.TrimRight(s, "\x00"))
+	if err != nil {
+		return "", "", errors.New("the entry is not base64")
+	}
+	user, password, ok := strings.Cut(strings.Trim(string(b), "\x00"), ":")
+	if !ok {
+		return "", "", errors.New("the entry is not user:password")
+	}
+	return user, password, nil
+}
+
+// helperTimeout bounds how long a helper may take, which may have to ask its
+// user.
+const helperTimeout = 2 * time.Minute
+
+// help asks a credential helper. Its failure leaves us anonymous.
+func (k *keychain) help(ctx context.Context, helper string) auth.Credential {
+	if !validHelper(helper) {
+		k.warnOnce("credential helper %q: not a name", clip(helper))
+		return auth.EmptyCredential
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	defer cancel()
+	server := k.ref.domain
+	if server == "docker.io" {
+		server = dockerHub
+	}
+	c, err := credentials.NewNativeStore(helper).Get(ctx, server)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		k.warnOnce("credential helper docker-credential-%s is not installed: going on without", helper)
+	case err != nil:
+		k.warnOnce("credential helper docker-credential-%s: %v", helper, err)
+	}
+	return c
+}
+
+// validHelper accepts what can only be the end of a file's name.
+func validHelper(s string) bool {
+	return s != "" && len(s) <= 100 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+}

@@ -1,0 +1,235 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// A network is how requests leave this machine: to the registry's own host
+// freely, to the hosts it names (storage, token servers) only at addresses
+// that a registry may name. The addresses are checked as they are dialled, so
+// that no name can resolve to one thing first and to another thing later.
+type network struct {
+	home     string // the registry's host name
+	registry *http.Transport
+	others   *http.Transport
+	proxy    func(*http.Request) (*url.URL, error)
+	meter    *meter
+
+	// What the registry's own addresses turned out to be.
+	atLoopback, atLinkLocal atomic.Bool
+}
+
+func newNetwork(home string, o Options, m *meter) (*network, error) {
+	n := &network{home: home, proxy: o.Proxy, meter: m}
+	n.atLoopback.Store(isLoopback(home))
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.SkipVerify}
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		if config.RootCAs, err = x509.SystemCertPool(); err != nil {
+			config.RootCAs = x509.NewCertPool()
+		}
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s: no certificates in PEM form", o.CAFile)
+		}
+	}
+	stall := o.Retry.withDefaults().Stall
+	n.registry = newTransport(config, o.Proxy, stall, n.note)
+	n.others = newTransport(config.Clone(), o.Proxy, stall, n.check)
+	return n, nil
+}
+
+func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error), stall time.Duration, control func(netip.Addr) error) *http.Transport {
+	dialer := &net.Dialer{
+		Timeout:   min(stall, 15*time.Second),
+		KeepAlive: 30 * time.Second,
+		Control: func(_, address string, _ syscall.RawConn) error {
+			addr, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return err
+			}
+			return control(addr.Addr().Unmap().WithZone(""))
+		},
+	}
+	return &http.Transport{
+		Proxy:                 proxy,
+		DialContext:           dialer.DialContext,
+		TLSClientConfig:       config,
+		TLSHandshakeTimeout:   min(stall, 15*time.Second),
+		ResponseHeaderTimeout: stall,
+		ForceAttemptHTTP2:     true,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: stall / 2, PingTimeout: stall / 2},
+		DisableCompression:    true, // it would break ranges and digests
+		MaxIdleConnsPerHost:   32,
+		IdleConnTimeout:       90 * time.Second,
+		ReadBufferSize:        64 << 10,
+	}
+}
+
+// RoundTrip sends a request on its way and counts it.
+func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
+	t := n.others
+	if strings.EqualFold(req.URL.Hostname(), n.home) {
+		t = n.registry
+	} else if proxied, err := n.proxied(req); err != nil {
+		return nil, err
+	} else if proxied {
+		t = n.registry // the address dialled is the proxy's
+	}
+	n.meter.requests.Add(1)
+	resp, err := t.RoundTrip(req)
+	if err == nil {
+		resp.Body = &metered{resp.Body, n.meter}
+	}
+	return resp, err
+}
+
+// proxied reports whether a request goes through a proxy, in which case only
+// an address written out can be checked.
+func (n *network) proxied(req *http.Request) (bool, error) {
+	if n.proxy == nil {
+		return false, nil
+	}
+	u, err := n.proxy(req)
+	if err != nil || u == nil {
+		return false, err
+	}
+	if addr, err := netip.ParseAddr(req.URL.Hostname()); err == nil {
+		return true, n.check(addr.Unmap().WithZone(""))
+	}
+	return true, nil
+}
+
+// note remembers where the registry is.
+func (n *network) note(addr netip.Addr) error {
+	if addr.IsLoopback() {
+		n.atLoopback.Store(true)
+	}
+	if forbidden(addr) {
+		n.atLinkLocal.Store(true)
+	}
+	return nil
+}
+
+// check refuses an address that no registry should send us to, unless the
+// registry is at such an address itself.
+func (n *network) check(addr netip.Addr) error {
+	switch {
+	case (addr.IsLoopback() || addr.IsUnspecified()) && !n.atLoopback.Load():
+		return &refusal{fmt.Sprintf("the registry names this machine itself, %s: refused", addr)}
+	case forbidden(addr) && !n.atLinkLocal.Load():
+		return &refusal{fmt.Sprintf("the registry names a link-local or metadata address, %s: refused", addr)}
+	}
+	return nil
+}
+
+// metadata lists the addresses at which clouds give credentials to whoever
+// asks from within a machine, beyond those that are link-local.
+var metadata = []netip.Prefix{
+	netip.MustParsePrefix("100.100.100.200/32"),
+	netip.MustParsePrefix("168.63.129.16/32"),
+	netip.MustParsePrefix("fd00:ec2::/64"),
+	netip.MustParsePrefix("fd20:ce::254/128"),
+}
+
+func forbidden(addr netip.Addr) bool {
+	addr = embedded(addr)
+	if addr.IsLinkLocalUnicast() || addr.IsMulticast() {
+		return true
+	}
+	for _, p := range metadata {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// embedded returns the IPv4 address within a NAT64 or a 6to4 address.
+func embedded(addr netip.Addr) netip.Addr {
+	b := addr.As16()
+	switch {
+	case netip.MustParsePrefix("64:ff9b::/96").Contains(addr):
+		return netip.AddrFrom4([4]byte(b[12:16]))
+	case netip.MustParsePrefix("2002::/16").Contains(addr):
+		return netip.AddrFrom4([4]byte(b[2:6]))
+	}
+	return addr
+}
+
+// isLoopback reports whether a host's name says that it is this machine.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}
+
+func (n *network) close() {
+	n.registry.CloseIdleConnections()
+	n.others.CloseIdleConnections()
+}
+
+// A meter counts requests and the bytes of their answers.
+type meter struct{ requests, bytes atomic.Int64 }
+
+type metered struct {
+	io.ReadCloser
+	m *meter
+}
+
+func (r *metered) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.m.bytes.Add(int64(n))
+	return n, err
+}
+
+// checkHop decides whether to follow a redirect.
+func checkHop(from, to *url.URL, hops int) error {
+	switch {
+	case hops > maxHops:
+		return &refusal{fmt.Sprintf("more than %d redirects", maxHops)}
+	case to.Scheme != "https" && to.Scheme != "http":
+		return &refusal{fmt.Sprintf("redirect to a %q URL: refused", clip(to.Scheme))}
+	case from.Scheme == "https" && to.Scheme == "http":
+		return &refusal{"redirect from https to http: refused"}
+	case to.Host == "":
+		return &refusal{"redirect to a URL without a host: refused"}
+	}
+	return nil
+}
+
+// maxHops is what net/http allows.
+const maxHops = 10
+
+// A stalled body is given up: watch returns a context for one request, which
+// ends when keep has not been called for a while.
+type watch struct {
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	after  time.Duration
+}
+
+func newWatch(ctx context.Context, after time.Duration) (context.Context, *watch) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &watch{cancel: cancel, after: after}
+	w.timer = time.AfterFunc(after, func() { cancel(errStalled) })
+	w.timer.Stop()
+	return ctx, w
+}
+
+func (w *watch) start() { w.timer.Reset(w.after) }
+func (w *watch) stop()  { w.timer.Stop(); w.cancel(context.Canceled) }

@@ -1,0 +1,80 @@
+package fetch
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Options say how to reach what a reference names. The zero value is useful:
+// https with the system's certificates, anonymously; http where the registry
+// is on the loopback interface.
+type Options struct {
+	// PlainHTTP uses http for any registry.
+	PlainHTTP bool
+	// SkipVerify accepts any TLS certificate, and http where the registry
+	// does not speak TLS.
+	SkipVerify bool
+	// CAFile names a file of PEM certificates to trust beside the system's.
+	CAFile string
+	// Proxy chooses the proxy of a request, as http.Transport.Proxy does.
+	// nil: none.
+	Proxy func(*http.Request) (*url.URL, error)
+	// Header is added to requests to the registry, and to nobody else.
+	Header http.Header
+
+	Auth  Auth
+	Retry Retry
+
+	// TempDir is where compressed archives are unpacked to, into a file
+	// without a name. "": os.TempDir().
+	TempDir string
+
+	// Warn is told, in one line, what went not quite right. nil: nobody is.
+	Warn func(string)
+}
+
+// Auth is who we are. The zero value is nobody.
+//
+// What is given outright comes first, then each file in turn, and the first
+// credential that fits the repository is used. Files and helpers are asked
+// anew whenever a token has run out, so that a new login is noticed.
+type Auth struct {
+	Username, Password string
+	IdentityToken      string // also known as refresh token
+	RegistryToken      string // a bearer token, used as it is
+
+	// Files are configuration files of Docker (config.json) or Podman
+	// (auth.json), see DefaultAuthFiles. A file need not exist.
+	Files []string
+}
+
+// Retry bounds the patience with a registry. Zero fields have defaults.
+type Retry struct {
+	Attempts int           // tries without progress before giving up; 6
+	MinWait  time.Duration // before the second try, doubled each time; 200 ms
+	MaxWait  time.Duration // the longest wait, also if asked for by the registry; 60 s
+	Stall    time.Duration // how long a connection may deliver nothing; 30 s
+}
+
+func (r Retry) withDefaults() Retry {
+	if r.Attempts <= 0 {
+		r.Attempts = 6
+	}
+	if r.MinWait <= 0 {
+		r.MinWait = 200 * time.Millisecond
+	}
+	if r.MaxWait <= 0 {
+		r.MaxWait = 60 * time.Second
+	}
+	if r.Stall <= 0 {
+		r.Stall = 30 * time.Second
+	}
+	return r
+}
+
+func (o *Options) warn(msg string) {
+	if o.Warn != nil {
+		o.Warn(clean(msg))
+	}
+}

@@ -1,0 +1,87 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// A resuming reader yields blob[off:end], and asks for the rest anew whenever
+// an answer ends before its time.
+type resuming struct {
+	ctx      context.Context
+	b        *remote
+	off, end int64
+
+	body  *body
+	since int64 // bytes since the body was opened
+	tries int   // failures in a row
+}
+
+// minProgress is what an answer must deliver, unless it was asked for less,
+// for its early end not to count as a failure.
+const minProgress = 4 << 10
+
+func (s *resuming) Read(p []byte) (int, error) {
+	for s.off < s.end {
+		if err := s.open(); err != nil {
+			return 0, err
+		}
+		n, err := s.body.Read(p[:min(int64(len(p)), s.end-s.off)])
+		s.off += int64(n)
+		if s.since += int64(n); s.since >= minProgress {
+			s.tries = 0
+		}
+		if err != nil && s.off < s.end {
+			if err := s.reopenLater(err); err != nil {
+				return n, err
+			}
+		}
+		if n > 0 || len(p) == 0 {
+			return n, nil
+		}
+	}
+	return 0, io.EOF
+}
+
+// open makes sure that there is a body to read from.
+func (s *resuming) open() error {
+	for s.body == nil {
+		body, err := s.b.open(s.ctx, s.off, s.end-s.off)
+		if err == nil {
+			s.body, s.since = body, 0
+			return nil
+		}
+		s.tries++
+		if err := s.b.r.retry.pause(s.ctx, s.tries, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reopenLater gives the body up. If it has delivered next to nothing, there
+// is a pause, which may end in giving up altogether.
+func (s *resuming) reopenLater(err error) error {
+	s.drop()
+	if s.since >= minProgress {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	s.tries++
+	return s.b.r.retry.pause(s.ctx, s.tries, s.b.r.broken(s.ctx, err))
+}
+
+func (s *resuming) drop() {
+	if s.body != nil {
+		s.body.Close()
+		s.body = nil
+	}
+}
+
+func (s *resuming) Close() error {
+	s.drop()
+	return nil
+}
