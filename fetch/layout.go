@@ -61,12 +61,12 @@ func newLayout(r Reference, f files, o Options) (*layout, error) {
 	case err == nil:
 		o.warn(r.String() + ": oci-layout: unknown version " + clip(version.Version))
 	case errors.Is(err, ErrNotFound):
-		if f, err := l.open(ocispec.ImageIndexFile); err != nil {
+		f, err := l.open(ocispec.ImageIndexFile)
+		if err != nil {
 			l.Close()
 			return nil, fmt.Errorf("not an OCI image layout: %w", err)
-		} else {
-			f.Close()
 		}
+		f.Close()
 		o.warn(r.String() + ": oci-layout: missing")
 	default:
 		l.Close()
@@ -79,7 +79,7 @@ func newLayout(r Reference, f files, o Options) (*layout, error) {
 func (l *layout) read(name string) ([]byte, error) {
 	f, err := l.open(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	defer f.Close()
 	if f.size > MaxDocument {
@@ -99,13 +99,7 @@ func (l *layout) resolve(context.Context) (ocispec.Descriptor, document, error) 
 
 // find looks the reference up in index.json.
 func (l *layout) find() (ocispec.Descriptor, error) {
-	var index ocispec.Index
-	body, err := l.read(ocispec.ImageIndexFile)
-	if err == nil {
-		if err = json.Unmarshal(body, &index); err != nil {
-			err = fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
-		}
-	}
+	index, err := l.index()
 	if err != nil && l.ref.digest == "" {
 		return ocispec.Descriptor{}, err
 	}
@@ -120,7 +114,18 @@ func (l *layout) find() (ocispec.Descriptor, error) {
 	case len(found) == 0:
 		return ocispec.Descriptor{}, fmt.Errorf("%w: the layout has %s", ErrNotFound, list(index.Manifests))
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("several images, name one: the layout has %s", list(index.Manifests))
+	return ocispec.Descriptor{}, fmt.Errorf("several images, name one: the layout has %s", list(found))
+}
+
+func (l *layout) index() (index ocispec.Index, err error) {
+	body, err := l.read(ocispec.ImageIndexFile)
+	if err != nil {
+		return index, err
+	}
+	if err := json.Unmarshal(body, &index); err != nil {
+		return index, fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
+	}
+	return index, nil
 }
 
 // matches returns the entries of an index that the reference may mean: all,
@@ -162,15 +167,20 @@ func same(entries []ocispec.Descriptor) bool {
 	return true
 }
 
-// list names entries for a message: tags, or digests where there is no tag.
+// list names entries for a message: tags, or digests where tags do not tell
+// them apart.
 func list(entries []ocispec.Descriptor) string {
 	var names []string
+	tags := make(map[string]int)
+	for _, d := range entries {
+		tags[d.Annotations[ocispec.AnnotationRefName]]++
+	}
 	for i, d := range entries {
 		if i == 20 {
 			names = append(names, fmt.Sprintf("%d more", len(entries)-i))
 			break
 		}
-		if name := d.Annotations[ocispec.AnnotationRefName]; name != "" {
+		if name := d.Annotations[ocispec.AnnotationRefName]; name != "" && tags[name] == 1 {
 			names = append(names, clip(name))
 		} else {
 			names = append(names, "@"+clip(string(d.Digest)))
@@ -227,8 +237,8 @@ func (d directory) open(name string) (*file, error) {
 
 // notFound adds ErrNotFound to the errors that mean it.
 func notFound(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	if at := (*fs.PathError)(nil); errors.As(err, &at) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)) {
+		return fmt.Errorf("%s: %w", at.Path, ErrNotFound)
 	}
 	return err
 }

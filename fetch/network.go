@@ -95,8 +95,23 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.RoundTrip(req)
 	if err == nil {
 		resp.Body = &metered{resp.Body, n.meter}
+		preferBearer(resp.Header)
 	}
 	return resp, err
+}
+
+// preferBearer puts the challenge that can best be met before the others,
+// since only the first is looked at.
+func preferBearer(h http.Header) {
+	const key = "Www-Authenticate"
+	for _, scheme := range []string{"bearer", "basic"} {
+		for _, challenge := range h[key] {
+			if first, _, _ := strings.Cut(challenge, " "); strings.EqualFold(first, scheme) {
+				h.Set(key, challenge)
+				return
+			}
+		}
+	}
 }
 
 // proxied reports whether a request goes through a proxy, in which case only

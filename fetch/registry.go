@@ -60,9 +60,13 @@ func newRegistry(ref Reference, o Options, m *meter) (*registry, error) {
 	if r.host == "docker.io" {
 		r.host = "registry-1.docker.io"
 	}
-	r.header = http.Header{"User-Agent": {"ocifs"}}
+	r.header = http.Header{}
 	for k, v := range o.Header {
 		r.header[http.CanonicalHeaderKey(k)] = v
+	}
+	agent := r.header.Values("User-Agent")
+	if r.header.Del("User-Agent"); len(agent) == 0 {
+		agent = []string{"ocifs"}
 	}
 	home := (&url.URL{Host: r.host}).Hostname()
 	switch {
@@ -84,6 +88,7 @@ func newRegistry(ref Reference, o Options, m *meter) (*registry, error) {
 		Client:     &http.Client{Transport: r.network, CheckRedirect: checkRedirect},
 		Credential: func(ctx context.Context, _ string) (auth.Credential, error) { return keys.find(ctx) },
 		Cache:      r.tokens,
+		Header:     http.Header{"User-Agent": agent},
 		ClientID:   "ocifs",
 		// The network itself checks every address as it is dialled.
 		BlockedRealmPrefixes: []netip.Prefix{},
