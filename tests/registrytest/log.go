@@ -27,7 +27,7 @@ type Log struct {
 	requests []*Request
 }
 
-func (l *Log) begin(kind Kind, w http.ResponseWriter, req *http.Request) http.ResponseWriter {
+func (l *Log) begin(kind Kind, w http.ResponseWriter, req *http.Request) *logged {
 	entry := &Request{
 		Kind:          kind,
 		Method:        req.Method,
@@ -81,6 +81,15 @@ type logged struct {
 	http.ResponseWriter
 	log   *Log
 	entry *Request
+}
+
+// end notes the status of an answer that has neither body nor status.
+func (w *logged) end() {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	if w.entry.Status == 0 {
+		w.entry.Status = http.StatusOK
+	}
 }
 
 func (w *logged) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -110,7 +110,9 @@ func (r *Registry) serve(kind Kind, h http.Handler, w http.ResponseWriter, req *
 		h = chain[i](h)
 	}
 	req = req.WithContext(context.WithValue(req.Context(), kindKey{}, kind))
-	h.ServeHTTP(r.Log.begin(kind, w, req), req)
+	entry := r.Log.begin(kind, w, req)
+	h.ServeHTTP(entry, req)
+	entry.end()
 }
 
 // A Kind sorts requests.
