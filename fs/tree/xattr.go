@@ -1,0 +1,80 @@
+package tree
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"ocifs.dev/ocifs/index"
+)
+
+// A set of extended attributes is kept once, however many nodes have it:
+// uvarint count, then per attribute uvarint length, name, uvarint length,
+// value.
+
+// HasXattrs says whether any node has extended attributes.
+func (t *Tree) HasXattrs() bool { return t.xattr != nil }
+
+// Xattrs are n's extended attributes, sorted by name.
+func (t *Tree) Xattrs(n Node) []index.Xattr {
+	if t.xattr == nil || t.xattr[n] == 0 {
+		return nil
+	}
+	s := t.xattrs[t.sets[t.xattr[n]]:]
+	count := uvarint(&s)
+	list := make([]index.Xattr, count)
+	for i := range list {
+		list[i].Name = cut(&s)
+		list[i].Value = cut(&s)
+	}
+	return list
+}
+
+// cut takes a string with its length off the front of s.
+func cut(s *string) string {
+	n := uvarint(s)
+	v := (*s)[:n]
+	*s = (*s)[n:]
+	return v
+}
+
+func uvarint(s *string) uint64 {
+	v := uint64(0)
+	for i := 0; ; i++ {
+		b := (*s)[i]
+		v |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			*s = (*s)[i+1:]
+			return v
+		}
+	}
+}
+
+// appendXattrs appends the set of those attributes that a mount may show.
+func appendXattrs(b []byte, list []index.Xattr) []byte {
+	n := 0
+	for i := range list {
+		if !hiddenXattr(list[i].Name) {
+			n++
+		}
+	}
+	if n == 0 {
+		return b
+	}
+	b = binary.AppendUvarint(b, uint64(n))
+	for i := range list {
+		if !hiddenXattr(list[i].Name) {
+			b = appendString(appendString(b, list[i].Name), list[i].Value)
+		}
+	}
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// hiddenXattr says that an attribute is not for images to set: it belongs to
+// the host's root, or speaks to an overlayfs that is mounted on top of us.
+func hiddenXattr(name string) bool {
+	return strings.HasPrefix(name, "trusted.") || strings.HasPrefix(name, "user.overlay.")
+}
