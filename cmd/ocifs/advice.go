@@ -70,7 +70,7 @@ func advice(err error) []string {
 		return []string{"log in with docker login or podman login, or give --creds USER:PASSWORD"}
 	case errors.Is(err, fetch.ErrUnreachable):
 		return []string{"check the registry's name and the network; a registry without TLS needs --plain-http"}
-	case errors.Is(err, fetch.ErrNotFound):
+	case errors.Is(err, fetch.ErrNotFound) && ofRegistry(err):
 		return []string{"check the name and the tag; many registries say so of what one must log in to see"}
 	case codeOf(err) == exitIntegrity:
 		return []string{"somebody changed it, or it was damaged on its way; nothing of it was used"}
@@ -84,17 +84,32 @@ func advice(err error) []string {
 	return nil
 }
 
+// ofRegistry says whether the error is about an image in a registry, and not
+// in a layout or an archive.
+func ofRegistry(err error) bool {
+	var e *fetch.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, local := range []string{"/", "oci:", "oci-archive:", "docker-archive:"} {
+		if strings.HasPrefix(e.Name, local) {
+			return false
+		}
+	}
+	return true
+}
+
 func mountAdvice(err error) []string {
 	switch {
 	case errors.Is(err, fs.ErrNoFUSE) && errors.Is(err, iofs.ErrNotExist):
 		return []string{
 			"load FUSE (modprobe fuse), install fusermount3 (package fuse3), or give a container --device /dev/fuse",
-			"ocifs ls, cat and tree look into an image without FUSE",
+			lookInside,
 		}
 	case errors.Is(err, fs.ErrNoFUSE):
 		return []string{
 			"to mount one must be root (in a container: --cap-add SYS_ADMIN), or have fusermount3 (package fuse3)",
-			"ocifs ls, cat and tree look into an image without FUSE",
+			lookInside,
 		}
 	case errors.Is(err, fs.ErrDead):
 		return []string{"remove it: ocifs umount MOUNTPOINT"}

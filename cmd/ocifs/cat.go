@@ -55,7 +55,7 @@ func (i *openedImage) isFile(p string, n tree.Node) error {
 	if t == index.ModeRegular {
 		return nil
 	}
-	err := fmt.Errorf("%s: is no regular file, but a %s", quote(rooted(p)), typeNames[t])
+	err := fmt.Errorf("%s: not a regular file, but a %s", quote(rooted(p)), longTypes[t])
 	if t == index.ModeDir {
 		return hint(err, "ocifs ls shows what is in it")
 	}

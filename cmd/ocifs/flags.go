@@ -61,6 +61,7 @@ func checkArgs(cc *cli.Context, c *cli.Command, least, most int) error {
 func plainUsage(err error) string {
 	s := strings.Replace(err.Error(), " for flag -", " for --", 1)
 	s = strings.TrimSuffix(s, ": parse error")
+	s, _, _ = strings.Cut(s, ": strconv.")
 	return strings.Replace(s, " for flag ", " for --", 1)
 }
 

@@ -59,7 +59,7 @@ func inspect(ctx context.Context, u *ui, cc *cli.Context) error {
 	defer img.Close()
 	m, err := image.Resolve(ctx, img.src, img.store, image.Options{Platform: s.Platform, Warn: uiHooks(u).warn})
 	if err != nil {
-		return err
+		return img.named(err)
 	}
 	var raw []byte
 	switch {

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -32,7 +35,7 @@ $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 			&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTIONS`, separated by commas: suid, dev (honour setuid bits and device nodes), allow_other, any flag as name=value; those of fstab that are not ours are ignored"},
 			platformFlag(),
 			jsonFlag(),
-			&cli.StringFlag{Name: "log-file", Usage: "in the background, log to `FILE`"},
+			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`; in the background the log is lost otherwise, once the mount is live"},
 		},
 	}
 	c.Action = talk(func(ctx context.Context, u *ui, cc *cli.Context) error {
@@ -58,7 +61,7 @@ type mountSpec struct {
 	Mountpoint string
 	Flags      mountFlags
 	StateDir   stateDir
-	LogFile    string // "": the daemon logs nothing once it is live
+	LogFile    string // "": stderr, and nowhere once the daemon is on its own
 	LogLevel   string
 	LogFormat  string
 }
@@ -99,19 +102,39 @@ func mountSpecOf(u *ui, cc *cli.Context, flags []cli.Flag) (s mountSpec, err err
 	if cc.Bool("debug") {
 		s.LogLevel = "debug"
 	}
-	if s.Mountpoint, err = checkMountpoint(cc.Args().Get(1), s.Image.CacheDir); err != nil {
-		return s, err
+	records, err := s.StateDir.records()
+	if err == nil {
+		s.Mountpoint, err = checkMountpoint(cc.Args().Get(1), s.Image.CacheDir, records)
 	}
-	if err := s.StateDir.make(); err != nil {
-		return s, err
+	if err == nil {
+		err = checkFUSE()
 	}
-	return s, nil
+	if err == nil {
+		err = s.StateDir.make()
+	}
+	return s, err
+}
+
+// openLog is the mount's log, in its file if it has one, else in w.
+func (s *mountSpec) openLog(w io.Writer) (*slog.Logger, error) {
+	if s.LogFile != "" {
+		f, err := os.OpenFile(s.LogFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("log file: %w", err)
+		}
+		w = f // open until the process ends
+	}
+	return newLog(w, levelOf(s.LogLevel), s.LogFormat), nil
 }
 
 // foreground serves the mount in this process.
 func foreground(ctx context.Context, u *ui, s mountSpec, asJSON bool) error {
 	h := uiHooks(u)
-	h.log = newLog(u.err, levelOf(s.LogLevel), s.LogFormat)
+	log, err := s.openLog(u.err)
+	if err != nil {
+		return err
+	}
+	h.log = log
 	return serve(ctx, s, h, func(r record) error {
 		u.progress.stop()
 		if err := u.mounted(r, asJSON); err != nil {

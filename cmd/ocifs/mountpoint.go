@@ -16,18 +16,18 @@ const fsType = "fuse.ocifs"
 // checkMountpoint refuses a mountpoint that cannot work, before anything is
 // fetched, and returns its path free of symbolic links. It asks the mount
 // table first: to stat a mount whose server hangs would hang, too.
-func checkMountpoint(dir, cache string) (string, error) {
+func checkMountpoint(dir, cache string, records []record) (string, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
-	if err := checkUnmounted(path); err != nil {
+	if err := checkUnmounted(path, records); err != nil {
 		return "", err
 	}
 	fi, err := os.Stat(path)
 	switch {
 	case errors.Is(err, syscall.ENOTCONN):
-		return "", mountf("%s: a mount whose server is gone is still there", quote(dir)).with("remove it: umount " + quote(dir))
+		return "", deadMount(path)
 	case errors.Is(err, os.ErrNotExist):
 		return "", mountf("mountpoint %s does not exist", quote(dir)).with("make it: mkdir -p " + quote(dir))
 	case err != nil:
@@ -38,19 +38,29 @@ func checkMountpoint(dir, cache string) (string, error) {
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return "", mountf("mountpoint: %w", err)
 	}
-	if err := checkUnmounted(path); err != nil {
+	if err := checkUnmounted(path, records); err != nil {
 		return "", err
 	}
 	return path, checkApart(path, cache)
 }
 
-// checkUnmounted refuses a path at which ocifs has mounted something already.
-func checkUnmounted(path string) error {
+// checkUnmounted refuses a path at which something is mounted already.
+func checkUnmounted(path string, records []record) error {
 	m, err := mountAt(path)
-	if err != nil || m == nil || m.FSType != fsType {
+	switch {
+	case err != nil || m == nil:
 		return err
+	case m.FSType != fsType:
+		return mountf("%s: something is mounted there already (%s, %s)", quote(path), quote(m.Source), m.FSType).with("mount on a directory below it, or elsewhere")
+	}
+	if r := lastAt(records, path); r != nil && !r.running() {
+		return deadMount(path)
 	}
 	return mountf("%s: %s is mounted there already", quote(path), quote(m.Source)).with("unmount it first: ocifs umount " + quote(path))
+}
+
+func deadMount(path string) error {
+	return mountf("%s: a mount whose server is gone is still there", quote(path)).with("remove it: ocifs umount " + quote(path))
 }
 
 // checkApart refuses a mountpoint that holds the cache or lies in it: the

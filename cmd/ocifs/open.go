@@ -86,10 +86,18 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 		img.Image, err = image.OpenManifest(ctx, m, img.src, img.store, o)
 	}
 	if err != nil {
-		img.Close()
-		return nil, err
+		defer img.Close()
+		return nil, img.named(err)
 	}
 	return img, nil
+}
+
+// named puts the image's name before an error that has none.
+func (i *openedImage) named(err error) error {
+	if e := (*fetch.Error)(nil); errors.As(err, &e) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", i.src.Name(), err)
 }
 
 // openSource opens what an image is read from and through.

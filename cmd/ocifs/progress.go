@@ -43,7 +43,7 @@ type progress struct {
 	mu    sync.Mutex // guards all below, and the order on w
 	start time.Time  // of the first step; zero before it
 	last  time.Time  // of the last frame
-	steps []step     // by layer
+	steps []step     // by layer; zero: not heard of
 	drawn int        // lines of the last frame, still on the screen
 }
 
@@ -81,8 +81,8 @@ func (p *progress) step(s step) {
 	if p.start.IsZero() {
 		p.start = now
 	}
-	for len(p.steps) < s.Layers {
-		p.steps = append(p.steps, step{Layer: len(p.steps), Layers: s.Layers})
+	if len(p.steps) < s.Layers {
+		p.steps = append(p.steps, make([]step, s.Layers-len(p.steps))...)
 	}
 	p.steps[s.Layer] = s
 	if now.Sub(p.start) < firstFrame || now.Sub(p.last) < frameEvery {
@@ -121,22 +121,25 @@ func (p *progress) wipe() {
 func frame(steps []step, elapsed time.Duration, width, height int) []string {
 	var lines []string
 	var done, total int64
-	ready := 0
+	seen, ready := 0, 0 // layers whose index is there already take no steps
 	for _, s := range steps {
-		done, total = done+s.Done, total+s.Total
+		if s.Layers == 0 {
+			continue
+		}
+		seen, done, total = seen+1, done+s.Done, total+s.Total
 		if s.Ready {
 			ready++
-		} else if s.Done > 0 && len(lines) < height-1 {
+		} else if len(lines) < height-1 {
 			label := fmt.Sprintf("layer %d/%d %s", s.Layer+1, s.Layers, shortDigest(s.Digest))
 			lines = append(lines, label+"  "+bar(s.Done, s.Total)+"  "+amount(s.Done, s.Total))
 		}
 	}
-	all := fmt.Sprintf("%d of %d layers ready, %s", ready, len(steps), amount(done, total))
+	all := fmt.Sprintf("%d of %s indexed, %s", ready, count(seen, "layer"), amount(done, total))
 	if sec := elapsed.Seconds(); sec >= 1 && done > 0 {
 		rate := float64(done) / sec
 		all += fmt.Sprintf(", %s/s", bytesOf(int64(rate)))
-		if left := total - done; left > 0 {
-			all += fmt.Sprintf(", %s left", duration(time.Duration(float64(left)/rate*float64(time.Second))))
+		if left := time.Duration(float64(total-done) / rate * float64(time.Second)); left >= time.Second {
+			all += fmt.Sprintf(", %s left", duration(left))
 		}
 	}
 	lines = append(lines, all)

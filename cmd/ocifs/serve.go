@@ -45,7 +45,7 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 		Source: img.Name(), AllowOther: s.Flags.AllowOther, Suid: s.Flags.Suid, Dev: s.Flags.Dev, Logger: h.log,
 	})
 	if err != nil {
-		return err
+		return mountFailed(err)
 	}
 	r, err := recordOf(img, s)
 	if err == nil {
@@ -59,7 +59,12 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 		takeDown(srv)
 		return err
 	}
-	return untilUnmounted(ctx, srv, s.Mountpoint, h, signals)
+	h.log.Info("mounted", "image", r.Ref, "digest", r.Digest, "mountpoint", r.Mountpoint, "lazy", r.lazy())
+	err = untilUnmounted(ctx, srv, s.Mountpoint, h, signals)
+	did, asked := img.src.Stats(), srv.Stats()
+	h.log.Info("unmounted", "mountpoint", r.Mountpoint, "up", duration(time.Since(r.Started)), "requests", did.Requests,
+		"fetched", did.Bytes, "read", asked.ReadBytes, "failed_reads", asked.FailedReads)
+	return err
 }
 
 // takeDown unmounts what nobody has been told of yet.
@@ -85,7 +90,7 @@ func untilUnmounted(ctx context.Context, srv *fs.Server, mountpoint string, h ho
 		err = srv.UnmountLazy()
 	}
 	if err != nil {
-		return err
+		return mountFailed(err)
 	}
 	for range 2 { // the first is the one that ended ctx
 		select {

@@ -98,10 +98,20 @@ func (d stateDir) check() error {
 	return nil
 }
 
-// write records r, under a new ID, which it sets.
+// write records r, under a new ID, which it sets. What a killed daemon left
+// of a mount at the same place goes.
 func (d stateDir) write(r *record) error {
 	if err := d.make(); err != nil {
 		return err
+	}
+	old, err := d.records()
+	if err != nil {
+		return err
+	}
+	for _, o := range old {
+		if o.Mountpoint == r.Mountpoint && !o.running() {
+			d.remove(o.ID)
+		}
 	}
 	for {
 		r.ID = newID()

@@ -81,7 +81,7 @@ func nearest(word string, names []string) string {
 	if len(word) < 2 {
 		return ""
 	}
-	best, least := "", 1+len(word)/3
+	best, least := "", (len(word)+1)/3
 	for _, n := range names {
 		if len(n) < 2 {
 			continue

@@ -27,7 +27,7 @@ $ ocifs umount /mnt/py
 $ ocifs umount --all`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "lazy", Aliases: []string{"l"}, Usage: "detach a mount that is in use: it is served until its last user is gone"},
-			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "unmount all that ocifs mounts lists"},
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "unmount all mounts of yours"},
 		},
 		Action: talk(umount),
 	}
@@ -63,26 +63,15 @@ func umount(ctx context.Context, u *ui, cc *cli.Context) error {
 	return failed
 }
 
-// allMounted lists the mountpoints of all mounts, inner ones first.
+// allMounted lists the mountpoints that are recorded, the youngest mount
+// first: it may lie in an older one. Mounts of others are left alone.
 func allMounted(dir stateDir) ([]string, error) {
-	table, err := mountTable()
-	if err != nil {
-		return nil, err
-	}
 	records, err := dir.records()
-	if err != nil {
-		return nil, err
-	}
 	var targets []string
-	for _, m := range slices.Backward(table) {
-		targets = append(targets, m.Mountpoint)
+	for _, r := range slices.Backward(records) {
+		targets = append(targets, r.Mountpoint)
 	}
-	for _, r := range records {
-		if s := r.state(table); s != stateOK && !slices.Contains(targets, r.Mountpoint) {
-			targets = append(targets, r.Mountpoint)
-		}
-	}
-	return targets, nil
+	return targets, err
 }
 
 // An unmounter takes one mount down.
@@ -198,7 +187,7 @@ func (m unmounter) explain(path string, err error) error {
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		return mountf("%s is in use", quote(path)).
-			with("see by whom: fuser -vm "+quote(path), "detach it from all who do not use it yet: ocifs umount -l "+quote(path))
+			with("see by whom: fuser -vm "+quote(path), "or detach it, and let them finish: ocifs umount -l "+quote(path))
 	case errors.Is(err, unix.EPERM):
 		return mountf("%s: %w", quote(path), err).with("only root and who mounted it may unmount it")
 	}
@@ -223,7 +212,7 @@ func unmountPath(path string, lazy bool) error {
 		return nil
 	case errors.Is(err, exec.ErrNotFound):
 		return fmt.Errorf("%w, and fusermount3 is not installed", unix.EPERM)
-	case strings.Contains(said, unix.EBUSY.Error()):
+	case strings.Contains(strings.ToLower(said), unix.EBUSY.Error()):
 		return unix.EBUSY
 	default:
 		return errors.New(said)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -53,7 +54,7 @@ func buildInfo() versionInfo {
 		v.Version = cmp.Or(v.Version, "unknown")
 		return v
 	}
-	v.Version = cmp.Or(v.Version, bi.Main.Version, "unknown")
+	v.Version = cmp.Or(v.Version, strings.Trim(bi.Main.Version, "()"), "unknown") // "(devel)" of a build without a version
 	for _, s := range bi.Settings {
 		switch s.Key {
 		case "vcs.revision":
