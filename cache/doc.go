@@ -1,0 +1,79 @@
+// Package cache keeps verified bytes on disk and shares them between several
+// daemons. There is no database and no server: flat files, flock and
+// byte-range locks.
+//
+// # Two kinds of things
+//
+// An object is a small immutable byte string under a key: a manifest, a
+// config, a layer's table of contents. It carries a SHA-256, so a damaged one
+// is noticed, removed and reported absent.
+//
+// A space is a layer's decoded bytes: one large sparse file, tiled by chunks.
+// What is missing is made on demand by the Fill given to Store.Space; a whole
+// space can also be laid down in one pass with a Builder.
+//
+// Everything here can be made again, so nothing is ever synced: after a power
+// cut, checksums tell what survived. And nothing here is needed: on a full
+// disk, a read-only one, or one that went away, chunks go from Fill to the
+// readers through memory.
+//
+// # Layout
+//
+//	DIR/v1/objects/KEY          object, then its trailer (object.go)
+//	DIR/v1/spaces/KEY/data      the decoded space, sparse
+//	DIR/v1/spaces/KEY/marks     a header and one record per chunk (mark.go)
+//	DIR/v1/spaces/KEY/aux       decoding state kept by the Builder (aux.go)
+//	DIR/v1/locks/KEY            who holds Store.Lock; there only while held
+//	DIR/v1/tmp/RANDOM           being made or being removed
+//
+// Other versions than v1 are left alone. Directories are 0700, files 0600,
+// all of the effective user; a store that is a symbolic link, belongs to
+// someone else or can be written to by others is refused.
+//
+// # Locks
+//
+//	flock, shared, on spaces/KEY       a process has the space open
+//	flock, exclusive, on spaces/KEY    it is being emptied or repaired
+//	flock, exclusive, on spaces        a process evicts
+//	flock, exclusive, on tmp/RANDOM    its maker lives; else it is litter
+//	OFD lock on marks, claimBase+i     a process is fetching chunk i
+//	OFD lock on marks, storeBase+i     chunk i's data and mark are changing
+//
+// All are polled and given up after a while: no process waits for ever on one
+// that hangs. Without a claim a chunk is fetched twice; without the store
+// lock a chunk is not kept. Neither harms.
+//
+// # Why a reader never sees a wrong byte
+//
+// Readers take no lock. The record of chunk i (mark.go) has a sequence
+// number seq, odd while the chunk is present. Three parties touch a chunk:
+//
+//	filler   holding storeBase+i: write data; then write the record, seq odd and greater
+//	evictor  holding storeBase+i: write seq even and greater; then punch the data
+//	reader   read data; then read seq
+//
+// A process remembers, in memory, the seq under which it once found the whole
+// chunk to agree with the record's CRC-32C (Space.checked). A read is good if
+// the seq that follows it is the remembered one:
+//
+//  1. A record that names an odd seq was written after the chunk's data.
+//  2. Fillers and evictors exclude each other and only ever raise seq, so an
+//     odd seq s, once left, does not come back.
+//  3. Data is destroyed only by punching, and seq leaves s before that. So
+//     if s is read after the data was, no punching had begun since s was
+//     written, and the data was what the filler wrote.
+//  4. Fillers write verified, hence identical, bytes: a filler that rewrites a
+//     present chunk (it was damaged) changes no byte that was right.
+//
+// A first use reads the record first, then the whole chunk, and serves just
+// the bytes whose CRC it computed: these are right whatever happened
+// meanwhile. A process killed between data and record leaves an absent chunk;
+// one killed between seq and punching leaves an absent chunk and some blocks,
+// which the next eviction nearby frees.
+//
+// Files that are cut, edited or deleted from outside lead to a new fill: a
+// short read, a record whose sum is wrong and a CRC that is wrong all mean
+// absent. No file is mapped, so none can raise SIGBUS. A file replaced under
+// us cannot mix two generations of a space: the marks file names the inodes
+// of itself and of its data (pair.go), and running readers hold descriptors.
+package cache

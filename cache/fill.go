@@ -1,0 +1,244 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// A want is a reader that waits for chunks. Its fields but p and off are
+// guarded by Space.mu until done is closed; p is written to by those who
+// deliver, each its own chunk's part.
+type want struct {
+	p    []byte // nil if the chunks need only be made
+	off  int64
+	left int // chunks not settled
+	done chan struct{}
+	// hurry: fill even what is present by now.
+	hurry bool
+
+	again  []run // present by now: to be read from disk
+	failed int   // the first chunk that failed
+	err    error // why
+}
+
+// A pending chunk is being made by a flight.
+type pending struct {
+	by    *flight
+	wants []*want
+}
+
+// A flight makes a run of chunks, in a goroutine of its own: no reader's
+// leaving ends it.
+type flight struct {
+	run
+	hurry bool
+}
+
+// demand has the chunks of runs made, each neighbourhood by one flight but for
+// what others are making already, and waits until all are settled.
+func (sp *Space) demand(w *want, runs []run) error {
+	w.done = make(chan struct{})
+	sp.mu.Lock()
+	if sp.closed {
+		sp.mu.Unlock()
+		w.failed, w.err = runs[0].first, fmt.Errorf("cache: read of %s: %w", sp.key, fs.ErrClosed)
+		return w.err
+	}
+	for _, r := range runs {
+		for _, f := range sp.enlist(w, r) {
+			sp.flights.Go(func() { sp.fly(f) })
+		}
+	}
+	sp.mu.Unlock()
+	<-w.done
+	return w.err
+}
+
+// enlist has w wait for the chunks of r, and returns the flights that must
+// take off for that. sp.mu is held.
+func (sp *Space) enlist(w *want, r run) (flights []*flight) {
+	var f *flight
+	for i := r.first; i < r.last; i++ {
+		w.left++
+		pd := sp.pending[i]
+		if pd != nil {
+			f = nil
+		} else {
+			if f == nil {
+				f = &flight{run: run{i, i}, hurry: w.hurry}
+				flights = append(flights, f)
+			}
+			f.last++
+			pd = &pending{by: f}
+			sp.pending[i] = pd
+		}
+		pd.wants = append(pd.wants, w)
+	}
+	return flights
+}
+
+// fly makes the chunks of a flight and settles them all.
+func (sp *Space) fly(f *flight) {
+	unclaim := sp.claim(f)
+	defer unclaim()
+	for _, r := range sp.lacking(f) {
+		put := func(i int, p []byte) error { return sp.put(f, i, p) }
+		if err := sp.fill(r.first, r.last, put); err != nil {
+			sp.fail(f, f.run, err)
+			return
+		}
+		sp.fail(f, r, errUnfilled)
+	}
+}
+
+var errUnfilled = errors.New("cache: chunk was not filled")
+
+// lacking gives the chunks of f that aren't there, or aren't right; readers
+// of the others are sent back to read them.
+func (sp *Space) lacking(f *flight) (runs []run) {
+	if f.hurry || !sp.onDisk() {
+		return []run{f.run}
+	}
+	x := sp.store.scratch.Get().(*scratch)
+	defer sp.store.scratch.Put(x)
+	for i := f.first; i < f.last; i++ {
+		b := x.marks[:markSize]
+		readMarks(sp.marks, b, i)
+		if !sp.check(x, i, b, nil, 0) {
+			runs = add(runs, i)
+			continue
+		}
+		sp.settle(f, i, func(w *want) { w.again = add(w.again, i) })
+	}
+	return runs
+}
+
+// fail settles what is left of chunks r of flight f.
+func (sp *Space) fail(f *flight, r run, err error) {
+	for i := r.first; i < r.last; i++ {
+		sp.settle(f, i, func(w *want) {
+			if w.err == nil || i < w.failed {
+				w.failed, w.err = i, err
+			}
+		})
+	}
+}
+
+// put takes chunk i, made by flight f: those who wait for it have it before it
+// is written, those who came meanwhile after.
+func (sp *Space) put(f *flight, i int, p []byte) error {
+	if err := sp.checkPut(i, p); err != nil {
+		return err
+	}
+	mine := sp.adopt(f, i)
+	sp.deliver(i, p)
+	if mine {
+		sp.keep(i, p)
+		for !sp.release(f, i) {
+			sp.deliver(i, p)
+		}
+	}
+	return nil
+}
+
+func (sp *Space) checkPut(i int, p []byte) error {
+	if i < 0 || i >= sp.count {
+		return fmt.Errorf("cache: put of chunk %d of %d: %w", i, sp.count, fs.ErrInvalid)
+	}
+	if start, end := sp.c.Bounds(i); int64(len(p)) != end-start {
+		return fmt.Errorf("cache: put of chunk %d, %d bytes of %d: %w", i, len(p), end-start, fs.ErrInvalid)
+	}
+	if sp.stopped.Err() != nil {
+		return fmt.Errorf("cache: put: %w", fs.ErrClosed)
+	}
+	return nil
+}
+
+// adopt reports whether chunk i is flight f's to keep: it was meant to make
+// it, or nobody was and it isn't there.
+func (sp *Space) adopt(f *flight, i int) bool {
+	sp.mu.Lock()
+	pd := sp.pending[i]
+	sp.mu.Unlock()
+	if pd != nil {
+		return pd.by == f
+	}
+	if !sp.onDisk() || readMark(sp.marks, i).present() {
+		return false
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	if sp.pending[i] != nil {
+		return false
+	}
+	sp.pending[i] = &pending{by: f}
+	return true
+}
+
+// deliver copies chunk i to those who wait for it. It stays pending.
+func (sp *Space) deliver(i int, p []byte) {
+	start, end := sp.c.Bounds(i)
+	wants := sp.waiting(i)
+	for _, w := range wants {
+		if w.off < end && start < w.off+int64(len(w.p)) {
+			copy(w.p[max(start-w.off, 0):], p[max(w.off-start, 0):])
+		}
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	for _, w := range wants {
+		w.settled()
+	}
+}
+
+// waiting takes those who wait for chunk i.
+func (sp *Space) waiting(i int) []*want {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	pd := sp.pending[i]
+	if pd == nil {
+		return nil
+	}
+	wants := pd.wants
+	pd.wants = nil
+	return wants
+}
+
+// release ends the pending of flight f's chunk i, unless someone waits for it.
+func (sp *Space) release(f *flight, i int) bool {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	pd := sp.pending[i]
+	if pd == nil || pd.by != f {
+		return true
+	}
+	if len(pd.wants) > 0 {
+		return false
+	}
+	delete(sp.pending, i)
+	return true
+}
+
+// settle ends the pending of flight f's chunk i, if it still is, without
+// bytes: each waiting reader is told so by tell.
+func (sp *Space) settle(f *flight, i int, tell func(*want)) {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	pd := sp.pending[i]
+	if pd == nil || pd.by != f {
+		return
+	}
+	delete(sp.pending, i)
+	for _, w := range pd.wants {
+		tell(w)
+		w.settled()
+	}
+}
+
+// settled counts one chunk less to wait for. Space.mu is held.
+func (w *want) settled() {
+	if w.left--; w.left == 0 {
+		close(w.done)
+	}
+}

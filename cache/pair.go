@@ -1,0 +1,218 @@
+package cache
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A pair is an open space directory with its two files, which mean nothing
+// without each other. So that a reader of one pair and an evictor of another
+// never share a file (restored, replaced, deleted by hand), the marks file
+// begins with a header that names both by inode number. Little endian:
+//
+//	 0  8 bytes  pairMagic
+//	 8  u64      inode number of data
+//	16  u64      inode number of marks
+//	24  u64      0
+type pair struct {
+	dir         dir // locked: shared, or exclusive by the one who makes it
+	data, marks *os.File
+}
+
+const pairMagic = "ocifsmk1"
+
+var (
+	// errTorn: the two files of a space do not belong together.
+	errTorn = errors.New("space is torn")
+	// errMoved: the space was removed while it was opened.
+	errMoved = errors.New("space was removed")
+	// errLocked: somebody else holds the space.
+	errLocked = errors.New("space is locked")
+)
+
+const (
+	lockWait  = 10 * time.Second // for a space that is being emptied
+	mendWait  = time.Second      // for others to leave a torn space
+	openTries = 20
+)
+
+// openPair opens a space and locks its directory. The error is errTorn,
+// errMoved or errLocked, fs.ErrNotExist if there is none, or another.
+func (s *Store) openPair(key string, kind int, wait time.Duration) (p pair, err error) {
+	if p.dir, err = s.spaces.sub(key); err != nil {
+		return pair{}, err
+	}
+	if p.lock(s, key, kind, wait); err == nil {
+		err = p.open(0)
+	}
+	if err != nil {
+		p.close()
+		return pair{}, err
+	}
+	return p, nil
+}
+
+func (p *pair) lock(s *Store, key string, kind int, wait time.Duration) error {
+	if !poll(s.stopped, time.Millisecond, wait, func() bool { return flock(p.dir.File, kind) }) {
+		return errLocked
+	}
+	if !s.spaces.holds(key, p.dir.File) {
+		return errMoved
+	}
+	return nil
+}
+
+// open opens the two files, for reading only if the store is read-only, and
+// checks that they belong together. Flags may be O_CREAT.
+func (p *pair) open(flags int) error {
+	for _, f := range []struct {
+		to   **os.File
+		name string
+	}{{&p.data, "data"}, {&p.marks, "marks"}} {
+		var err error
+		*f.to, err = p.dir.open(f.name, unix.O_RDWR|flags)
+		if isReadOnly(err) {
+			*f.to, err = p.dir.open(f.name, unix.O_RDONLY)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return errTorn
+		}
+		if err != nil {
+			return err
+		}
+	}
+	header, err := p.header()
+	if err != nil {
+		return err
+	}
+	var found [markSize]byte
+	if p.marks.ReadAt(found[:], 0); found != header {
+		return errTorn
+	}
+	return nil
+}
+
+func isReadOnly(err error) bool {
+	return errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
+}
+
+// header is what the marks file should begin with.
+func (p *pair) header() (b [markSize]byte, err error) {
+	copy(b[:], pairMagic)
+	for i, f := range []*os.File{p.data, p.marks} {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			return b, err
+		}
+		binary.LittleEndian.PutUint64(b[8+8*i:], st.Ino)
+	}
+	return b, nil
+}
+
+// join writes the header: from now on the files belong together.
+func (p *pair) join() error {
+	h, err := p.header()
+	if err != nil {
+		return err
+	}
+	_, err = p.marks.WriteAt(h[:], 0)
+	return err
+}
+
+func (p *pair) close() {
+	for _, f := range []*os.File{p.data, p.marks, p.dir.File} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	*p = pair{}
+}
+
+// newPair makes an empty space in tmp, locked exclusively.
+func (s *Store) newPair() (p pair, name string, err error) {
+	if p.dir, name, err = s.tempDir(); err != nil {
+		return pair{}, "", err
+	}
+	if err = p.open(unix.O_CREAT); err == errTorn {
+		err = p.join()
+	}
+	if err != nil {
+		p.close()
+		s.temp.removeAll(name)
+		return pair{}, "", err
+	}
+	return p, name, nil
+}
+
+// obtain opens the space of that key, shared; it makes it, or makes it whole,
+// if need be.
+func (s *Store) obtain(key string, size int64) (pair, error) {
+	for range openTries {
+		p, err := s.openPair(key, unix.LOCK_SH, lockWait)
+		switch {
+		case err == nil:
+			return p, nil
+		case errors.Is(err, fs.ErrNotExist):
+			err = s.create(key, size)
+		case err == errTorn:
+			err = s.mend(key)
+		case err == errMoved:
+			err = nil
+		}
+		if err != nil {
+			return pair{}, err
+		}
+	}
+	return pair{}, fmt.Errorf("cache: space %s: %w", key, errMoved)
+}
+
+// create makes an empty space; that there is one already is no error.
+func (s *Store) create(key string, size int64) error {
+	p, name, err := s.newPair()
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err = p.data.Truncate(size); err == nil {
+		err = s.temp.move(name, s.spaces, key)
+	}
+	if err != nil {
+		s.temp.removeAll(name)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// mend joins the files of a torn space: as nobody has it open, they can be
+// taken as they are, every chunk being checked on use. If somebody does, the
+// space is left to them and leaves the store.
+func (s *Store) mend(key string) error {
+	p := pair{}
+	var err error
+	if p.dir, err = s.spaces.sub(key); err != nil {
+		return err
+	}
+	defer p.close()
+	switch err = p.lock(s, key, unix.LOCK_EX, mendWait); err {
+	case nil:
+		if err = p.open(unix.O_CREAT); err == errTorn {
+			err = p.join()
+		}
+	case errLocked:
+		var t string
+		if t, err = s.banish(s.spaces, key); err == nil {
+			s.sweepName(t)
+		}
+	case errMoved:
+		err = nil
+	}
+	return err
+}

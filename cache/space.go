@@ -1,0 +1,135 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Chunks says how a space is tiled: chunk i is [start, end), chunk 0 begins at
+// 0, each begins where the one before it ends, and none is empty. It must
+// never change.
+type Chunks interface {
+	Len() int
+	Bounds(i int) (start, end int64)
+	At(off int64) int // the chunk that holds byte off, for off within the space
+}
+
+// A Fill makes chunks [first, last), whose bytes it has verified, and puts
+// each, in order. It may put others too, and put one twice. put borrows p
+// until it returns; an error of put is a reason to stop. put must not be
+// called once Fill has returned. A Fill has no context of its own: what
+// bounds it is whatever bounds its source. It must not read the Space it
+// fills (Aux it may).
+type Fill func(first, last int, put func(i int, p []byte) error) error
+
+// A Space is a layer's decoded bytes, as far as they are there, and the means
+// to make the rest. It is safe for concurrent use. Its key must name the
+// content and the tiling.
+type Space struct {
+	store *Store
+	key   string
+	size  int64
+	count int
+	c     Chunks
+	fill  Fill
+
+	pair                      // no files: everything goes through memory
+	checked   []atomic.Uint32 // seq under which chunk i was last found right; 0 if never
+	unstamped atomic.Bool     // the marks can't be written to
+
+	patience time.Duration // how long to wait for other processes
+
+	mu      sync.Mutex // guards what follows; never held during I/O
+	pending map[int]*pending
+	closed  bool
+	aux     *aux
+
+	stop    context.CancelFunc
+	stopped context.Context // ends with Close
+	flights sync.WaitGroup
+}
+
+// Space opens the space of that key, and makes an empty one if there is none.
+// If the store can't hold it (full, read-only, gone), every read is filled and
+// nothing kept. Nothing is evicted as a whole while it is open.
+func (s *Store) Space(key string, c Chunks, fill Fill) (*Space, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	sp := &Space{store: s, key: key, c: c, count: c.Len(), fill: fill, patience: claimWait}
+	if sp.count > 0 {
+		first, _ := c.Bounds(0)
+		_, sp.size = c.Bounds(sp.count - 1)
+		if first != 0 || sp.size <= 0 || sp.count > math.MaxInt32 {
+			return nil, fmt.Errorf("cache: space %s: %d chunks from %d to %d: %w", key, sp.count, first, sp.size, fs.ErrInvalid)
+		}
+	}
+	sp.pending = make(map[int]*pending)
+	sp.stopped, sp.stop = context.WithCancel(s.stopped)
+	if p, err := s.obtain(key, sp.size); err == nil {
+		sp.pair = p
+		sp.checked = make([]atomic.Uint32, sp.count)
+		now := unix.NsecToTimeval(time.Now().UnixNano())
+		unix.Futimes(int(p.marks.Fd()), []unix.Timeval{now, now}) // eviction goes by it
+	}
+	return sp, nil
+}
+
+// onDisk reports whether the space has files.
+func (sp *Space) onDisk() bool { return sp.data != nil }
+
+// Size is where the last chunk ends.
+func (sp *Space) Size() int64 { return sp.size }
+
+// Aux is what a Builder's windows were written to; the error is fs.ErrNotExist
+// if there is none. It is good until Close. Reads of damaged bytes fail with
+// ErrDamaged.
+func (sp *Space) Aux() (io.ReaderAt, error) {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	if sp.closed {
+		return nil, fmt.Errorf("cache: aux of %s: %w", sp.key, fs.ErrClosed)
+	}
+	if !sp.onDisk() {
+		return nil, fmt.Errorf("cache: aux of %s: %w", sp.key, fs.ErrNotExist)
+	}
+	if sp.aux == nil {
+		a, err := openAux(sp.dir)
+		if err != nil {
+			return nil, fmt.Errorf("cache: aux of %s: %w", sp.key, err)
+		}
+		sp.aux = a
+	}
+	return sp.aux, nil
+}
+
+// Close waits for fills under way, whose puts fail from now on, and closes the
+// files. Readers that still wait get what these bring, or fs.ErrClosed.
+func (sp *Space) Close() error {
+	sp.mu.Lock()
+	done := sp.closed
+	sp.closed = true
+	sp.mu.Unlock()
+	if done {
+		return nil
+	}
+	sp.stop()
+	sp.flights.Wait()
+	if sp.aux != nil {
+		sp.aux.f.Close()
+	}
+	for _, f := range []io.Closer{sp.data, sp.marks, sp.dir} {
+		if sp.onDisk() {
+			f.Close()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// version names the layout; a store made by another one lies beside ours.
+const version = "v1"
+
+// Options for Open. The zero value is useful.
+type Options struct {
+	// Limit bounds the bytes on disk, as allocated blocks; 0 is no bound.
+	// Each process holds to its own; the smallest one wins.
+	Limit int64
+}
+
+// A Store is a cache directory. It is safe for concurrent use, in one process
+// and by several.
+type Store struct {
+	root, objects, spaces, locks, temp dir
+
+	budget  budget
+	scratch sync.Pool // of *scratch
+
+	stop    context.CancelFunc
+	stopped context.Context // ends with Close
+	tasks   sync.WaitGroup  // the evictor
+}
+
+// Open opens the cache in directory path, and creates it if need be. It
+// removes what crashed processes left half made. It fails if the directory
+// is a symbolic link, belongs to another user or can be written to by others.
+func Open(path string, o Options) (*Store, error) {
+	if o.Limit < 0 {
+		return nil, fmt.Errorf("cache %s: negative limit", path)
+	}
+	s := &Store{}
+	s.stopped, s.stop = context.WithCancel(context.Background())
+	s.scratch.New = func() any { return new(scratch) }
+	s.budget.init(o.Limit)
+	if err := s.open(path); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("cache %s: %w", path, err)
+	}
+	s.sweep()
+	return s, nil
+}
+
+func (s *Store) open(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	top, err := openDir(path)
+	if err != nil {
+		return notDirectory(err)
+	}
+	defer top.Close()
+	if err := top.private(); err != nil {
+		return err
+	}
+	if s.root, err = top.make(version); err != nil {
+		return notDirectory(err)
+	}
+	if err := s.root.private(); err != nil {
+		return err
+	}
+	for _, d := range []struct {
+		to   *dir
+		name string
+	}{{&s.objects, "objects"}, {&s.spaces, "spaces"}, {&s.locks, "locks"}, {&s.temp, "tmp"}} {
+		if *d.to, err = s.root.make(d.name); err != nil {
+			return notDirectory(err)
+		}
+	}
+	return nil
+}
+
+// notDirectory says what ENOTDIR and ELOOP mean when opening a directory.
+func notDirectory(err error) error {
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return fmt.Errorf("is a symbolic link or not a directory: %w", err)
+	}
+	return err
+}
+
+// Close waits for the store's goroutines and lets go of the directory. Close
+// spaces and builders first.
+func (s *Store) Close() error {
+	s.stop()
+	s.tasks.Wait()
+	for _, d := range []dir{s.root, s.objects, s.spaces, s.locks, s.temp} {
+		if d.File != nil {
+			d.Close()
+		}
+	}
+	return nil
+}
+
+// checkKey keeps keys to what is a plain file name everywhere:
+// [a-zA-Z0-9._:+-]{1,200}, but not "." or "..".
+func checkKey(key string) error {
+	ok := len(key) >= 1 && len(key) <= 200 && key != "." && key != ".."
+	for i := 0; ok && i < len(key); i++ {
+		c := key[i]
+		ok = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			c == '.' || c == '_' || c == ':' || c == '+' || c == '-'
+	}
+	if !ok {
+		return fmt.Errorf("cache: key %.210q: %w", key, fs.ErrInvalid)
+	}
+	return nil
+}

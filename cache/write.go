@@ -1,0 +1,88 @@
+package cache
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// keep writes chunk i, verified, to the disk, if it can be had and there is
+// room. Nobody depends on it.
+func (sp *Space) keep(i int, p []byte) {
+	if !sp.onDisk() || int64(len(p)) > math.MaxUint32 || !sp.store.admit(len(p)) {
+		return
+	}
+	from := int64(storeBase) + int64(i)
+	if !poll(sp.stopped, storePause, storeWait, func() bool { return lockRange(sp.marks, from, from+1) == nil }) {
+		return
+	}
+	defer unlockRange(sp.marks, from, from+1)
+	start, _ := sp.c.Bounds(i)
+	m := mark{off: start, len: uint32(len(p)), crc: sumOf(p), used: uint32(time.Now().Unix())}
+	m.seq = readMark(sp.marks, i).filled()
+	n, err := writeData(sp.data, p, start)
+	if err == nil {
+		err = writeMark(sp.marks, i, m)
+	}
+	if err != nil {
+		sp.drop(i, start, start+int64(n))
+		return
+	}
+	sp.store.wrote(n)
+}
+
+// drop frees what was written of chunk i. The store lock is held.
+func (sp *Space) drop(i int, from, to int64) {
+	if m := readMark(sp.marks, i); m.present() {
+		m.seq++ // before its data goes
+		if writeMark(sp.marks, i, m) != nil {
+			return
+		}
+	}
+	punch(sp.data, from, to)
+}
+
+// writeData writes p at off, or a hole if p is all zeros, and returns how many
+// bytes that took on disk.
+func writeData(f *os.File, p []byte, off int64) (int, error) {
+	if !zeros(p) {
+		return f.WriteAt(p, off)
+	}
+	end := off + int64(len(p))
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if st.Size() < end {
+		// Not ftruncate: another process may be writing beyond end.
+		if _, err := f.WriteAt([]byte{0}, end-1); err != nil {
+			return 0, err
+		}
+	}
+	if punch(f, off, end) != nil {
+		return f.WriteAt(p, off)
+	}
+	return 0, nil
+}
+
+// zeros reports whether p has no other bytes.
+func zeros(p []byte) bool {
+	return len(p) == 0 || p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1])
+}
+
+// punch gives bytes [from, to) of f back to the file system; they read as
+// zeros. The file keeps its size.
+func punch(f *os.File, from, to int64) error {
+	if from >= to {
+		return nil
+	}
+	for {
+		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
