@@ -65,7 +65,7 @@ func (t *TOC) state(i int) []byte { return t.chain[i*stateSize : (i+1)*stateSize
 func (t *TOC) verify(i int, p []byte) error {
 	start, end := t.Bounds(i)
 	if int64(len(p)) != end-start {
-		return &ChunkError{Chunk: i, Digest: t.blob}
+		return &ChunkError{Chunk: i, Digest: string(t.blob)}
 	}
 	var before []byte
 	if i > 0 {
@@ -83,7 +83,7 @@ func (t *TOC) verify(i int, p []byte) error {
 		return err
 	}
 	if string(got) != string(t.state(i)) {
-		return &ChunkError{Chunk: i, Digest: t.blob}
+		return &ChunkError{Chunk: i, Digest: string(t.blob)}
 	}
 	return nil
 }

@@ -3,8 +3,6 @@ package index
 import (
 	"errors"
 	"fmt"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // ErrUnsupported says that a layer is sound, as far as one can tell, but of a
@@ -17,8 +15,8 @@ var ErrLimit = errors.New("over the limit")
 // A DigestError says that bytes are not those that a descriptor or a
 // configuration promised.
 type DigestError struct {
-	What      string // "layer" or "diffID"
-	Want, Got digest.Digest
+	What      string // "layer", "layer size" or "diffID"
+	Want, Got string
 }
 
 func (e *DigestError) Error() string {
@@ -29,7 +27,7 @@ func (e *DigestError) Error() string {
 // seen: the blob, or the stored TOC's windows, have changed.
 type ChunkError struct {
 	Chunk  int
-	Digest digest.Digest // the blob's
+	Digest string // the blob's
 }
 
 func (e *ChunkError) Error() string {
@@ -52,3 +50,10 @@ func (e *FormatError) Error() string {
 }
 
 func (e *FormatError) Unwrap() error { return e.Err }
+
+// malformed says that the layer's bytes, not what carries or keeps them, are
+// to blame for err.
+func malformed(err error) bool {
+	var f *FormatError
+	return errors.As(err, &f)
+}

@@ -1,10 +1,29 @@
 package index
 
-// A point is a place where decoding can begin: for gzip a checkpoint, for zstd
-// a frame's start, for tar nothing is needed but the first.
+// A point is a place where decoding can begin: for gzip a checkpoint within a
+// member, for zstd the start of a frame. A tar layer needs none.
 type point struct {
 	out    int64  // offset in the decoded space
 	bit    int64  // offset in the blob, in bits: DEFLATE's symbols don't heed bytes
 	win    int64  // offset of the decoder's state in the windows file
-	winLen uint32 // its length; 0: nothing to remember (the start of a member or frame)
+	winLen uint32 // its length; 0: nothing to remember (the start of a DEFLATE stream or a frame)
+}
+
+// A mark is a point that a decoder has found.
+type mark struct {
+	out, bit int64
+	state    state // what decoding needs to begin there; nil: nothing
+}
+
+// A state appends itself to b, in the form in which it is kept.
+type state interface{ Append(b []byte) []byte }
+
+// marks are the points found and not taken yet.
+type marks []mark
+
+// take hands over what was found since the last call.
+func (m *marks) take() []mark {
+	found := *m
+	*m = nil
+	return found
 }
