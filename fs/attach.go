@@ -43,7 +43,7 @@ func Attach(dir string, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("mount on %s: %w", p.path, err)
 	}
 	if err := c.find(p); err != nil {
-		return nil, fmt.Errorf("mount on %s: %w", p.path, errors.Join(err, detach(p.path), c.Close()))
+		return nil, fmt.Errorf("mount on %s: %w", p.path, errors.Join(err, Unmount(p.path, true), c.Close()))
 	}
 	return c, nil
 }

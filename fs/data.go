@@ -2,6 +2,7 @@ package fs
 
 import (
 	"io"
+	"sort"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -69,8 +70,8 @@ func nextData(d tree.Data, off int64) int64 {
 	if d.Extents == nil { // all of it is data
 		return off
 	}
-	for _, x := range d.Extents {
-		if x.Len > 0 && off < x.Off+x.Len {
+	for _, x := range d.Extents[extentAt(d, off):] {
+		if x.Len > 0 {
 			return max(off, x.Off)
 		}
 	}
@@ -83,11 +84,16 @@ func nextHole(d tree.Data, off int64) int64 {
 	if d.Extents == nil {
 		return d.Size
 	}
-	for _, x := range d.Extents {
+	for _, x := range d.Extents[extentAt(d, off):] {
 		if x.Off > off {
 			break
 		}
-		off = max(off, x.Off+x.Len)
+		off = x.Off + x.Len // the next one may begin just there
 	}
 	return off
+}
+
+// extentAt is the first extent of a sparse file that ends behind off.
+func extentAt(d tree.Data, off int64) int {
+	return sort.Search(len(d.Extents), func(i int) bool { return d.Extents[i].Off+d.Extents[i].Len > off })
 }

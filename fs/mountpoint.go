@@ -84,10 +84,7 @@ func (p *mountpoint) clear(o Options) (again bool, err error) {
 		if !o.ReplaceDead {
 			return false, fmt.Errorf("%s: %w (%s)", p.path, ErrDead, m.Source)
 		}
-		if err := detach(p.path); err != nil {
-			return false, fmt.Errorf("%s: detach a dead mount: %w", p.path, err)
-		}
-		return true, nil
+		return true, Unmount(p.path, true)
 	case o.Over:
 		return false, nil
 	}
@@ -143,7 +140,7 @@ func dead(fd int) bool {
 		})
 		result <- err
 	}()
-	patience := time.NewTimer(3 * time.Second)
+	patience := time.NewTimer(2 * time.Second)
 	defer patience.Stop()
 	select {
 	case err := <-result:

@@ -51,6 +51,33 @@ func (t table) topOn(id int, path string) *mountinfo.Info {
 	return top
 }
 
+// hiding returns a mount because of which m's mountpoint leads elsewhere: one
+// on m itself, or one on a directory above that was made later. nil: m is what
+// its mountpoint shows.
+func (t table) hiding(m *mountinfo.Info) *mountinfo.Info {
+	if over := t.on(m.ID, m.Mountpoint); over != nil {
+		return over
+	}
+	for range t { // no mount is deeper than the table is long
+		for _, x := range t {
+			if x.Parent == m.Parent && x.ID != m.ID && x.ID != x.Parent && above(x.Mountpoint, m.Mountpoint) {
+				return x
+			}
+		}
+		parent := t.byID(m.Parent)
+		if parent == nil || parent == m {
+			break
+		}
+		m = parent
+	}
+	return nil
+}
+
+// above reports whether dir is path or a directory above it.
+func above(dir, path string) bool {
+	return dir == path || dir == "/" || strings.HasPrefix(path, dir+"/")
+}
+
 // isFUSE reports whether m is a mount of FUSE, ours or not.
 func isFUSE(m *mountinfo.Info) bool {
 	return m.FSType == "fuse" || m.FSType == "fuseblk" || strings.HasPrefix(m.FSType, "fuse.")

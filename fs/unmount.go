@@ -12,28 +12,24 @@ import (
 // Unmount removes the mount, wherever it has been moved to, unless it is in
 // use (ErrBusy). It is no error that it is gone already. The server ends once
 // the kernel has closed the connection, see Server.Wait.
-func (c *Conn) Unmount() error { return c.unmount(0) }
+func (c *Conn) Unmount() error { return c.unmount(false) }
 
 // UnmountLazy takes the mount away from the eyes of new users. Those who have
 // it in use keep it, so the server must go on until Server.Wait returns.
-func (c *Conn) UnmountLazy() error { return c.unmount(unix.MNT_DETACH) }
+func (c *Conn) UnmountLazy() error { return c.unmount(true) }
 
-func (c *Conn) unmount(flags int) error {
+func (c *Conn) unmount(lazy bool) error {
 	path, err := c.where()
 	if err != nil || path == "" {
 		return err
 	}
-	err = umount(path, flags)
-	if err == nil {
+	if err = Unmount(path, lazy); err == nil {
 		return nil
 	}
-	if now, _ := c.where(); now == "" {
+	if now, gone := c.where(); now == "" && gone == nil {
 		return nil // someone was faster
 	}
-	if errors.Is(err, unix.EBUSY) {
-		err = ErrBusy
-	}
-	return fmt.Errorf("unmount %s: %w", path, err)
+	return err
 }
 
 // where returns the path that unmounts c and nothing else, "" if c is
@@ -47,37 +43,35 @@ func (c *Conn) where() (string, error) {
 	if m == nil || device(m) != c.dev {
 		return "", nil // the id may be another's by now
 	}
-	visible, err := mountAt(m.Mountpoint)
-	if err != nil || visible != c.id {
-		return "", fmt.Errorf("unmount %s: %w: another mount hides it", m.Mountpoint, ErrBusy)
+	if x := t.hiding(m); x != nil {
+		return "", fmt.Errorf("unmount %s: %w: %s on %s hides it", m.Mountpoint, ErrBusy, x.Source, x.Mountpoint)
 	}
 	return m.Mountpoint, nil
 }
 
-// mountAt returns the id of the mount that a path leads to. It opens nothing
-// but a reference, which doesn't ask the file system.
-func mountAt(path string) (int, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	})
-	if err != nil {
-		return 0, err
+// Unmount takes away what is mounted on dir, which must be free of symbolic
+// links, whoever serves it; with lazy, also what is in use, as UnmountLazy
+// does. Without, ErrBusy says that it is.
+func Unmount(dir string, lazy bool) error {
+	err := umount(dir, lazy)
+	if errors.Is(err, unix.EBUSY) {
+		err = ErrBusy
 	}
-	defer unix.Close(fd)
-	return mountID(fd)
+	if err != nil {
+		return fmt.Errorf("unmount %s: %w", dir, err)
+	}
+	return nil
 }
 
-// detach takes a mount that isn't necessarily ours away from path.
-func detach(path string) error { return umount(path, unix.MNT_DETACH) }
-
 // umount is umount2(2), or fusermount3 where that isn't permitted.
-func umount(path string, flags int) error {
-	err := unix.Unmount(path, flags|unix.UMOUNT_NOFOLLOW)
-	if !errors.Is(err, iofs.ErrPermission) || os.Geteuid() == 0 {
-		return os.NewSyscallError("umount2", err)
+func umount(path string, lazy bool) error {
+	flags, options := unix.UMOUNT_NOFOLLOW, "-u"
+	if lazy {
+		flags, options = flags|unix.MNT_DETACH, "-uz"
 	}
-	if flags&unix.MNT_DETACH != 0 {
-		return fusermount(nil, "-u", "-z", "--", path)
+	err := unix.Unmount(path, flags)
+	if errors.Is(err, iofs.ErrPermission) && os.Geteuid() != 0 {
+		return fusermount(nil, options, "--", path)
 	}
-	return fusermount(nil, "-u", "--", path)
+	return os.NewSyscallError("umount2", err)
 }
