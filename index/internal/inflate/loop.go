@@ -128,10 +128,12 @@ func (d *Decoder) loop(limit int) error {
 			copy16(out, to, src)
 			to += near
 		}
-		for to < op {
-			copy16(out, to, src)
-			to += 16
-			src += 16
+		copy16(out, to, src)
+		copy16(out, to+16, src+16)
+		if to+32 < op {
+			for to, src = to+32, src+32; to < op; to, src = to+16, src+16 {
+				copy16(out, to, src)
+			}
 		}
 	}
 	d.op, d.bit = op, ip<<3-int(bl&255)

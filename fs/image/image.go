@@ -1,0 +1,197 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"ocifs.dev/ocifs/cache"
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/fs/tree"
+	"ocifs.dev/ocifs/index"
+)
+
+// sideBySide layers are read at a time: one is decoded by two cores, the
+// others make sure that the network has something to do meanwhile.
+const sideBySide = 4
+
+// Options say which image, and who wants to hear what. The zero value is
+// useful.
+type Options struct {
+	// Platform is the one wanted, as in "linux/arm64" or "linux/arm/v7"; ""
+	// is the host's.
+	Platform string
+	// Limits bound what a layer may ask for.
+	Limits index.Limits
+	// Warn is told, in one line, what is odd but harmless. nil: nobody is.
+	Warn func(msg string)
+	// Progress is told how many of a layer's size bytes were read, while it is
+	// read for the first time; layer counts from 0. It is called from several
+	// goroutines. nil: nobody is told.
+	Progress func(layer int, done, size int64)
+}
+
+func (o Options) warn(msg string) {
+	if o.Warn != nil {
+		o.Warn(msg)
+	}
+}
+
+func (o Options) progress(layer int, done, size int64) {
+	if o.Progress != nil {
+		o.Progress(layer, done, size)
+	}
+}
+
+// An Image is a merged tree and the content of its files. It is safe for
+// concurrent use. Close ends it.
+type Image struct {
+	manifest *Manifest
+	layers   []*layer
+	tree     *tree.Tree
+	cancel   context.CancelFunc
+}
+
+// Open resolves src's reference and opens the image there: layers that are
+// not in store yet are read, whole and once, several side by side. ctx bounds
+// everything the image does until it is closed. The image uses src and store
+// as long as it is open.
+//
+// Errors are those of Resolve, of index.Build and of tree.Merge; each says
+// which layer is to blame.
+func Open(ctx context.Context, src *fetch.Source, store *cache.Store, o Options) (*Image, error) {
+	m, err := Resolve(ctx, src, store, o)
+	if err != nil {
+		return nil, err
+	}
+	return OpenManifest(ctx, m, src, store, o)
+}
+
+// OpenManifest is Open for a manifest that is resolved already.
+func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store, o Options) (_ *Image, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	img := &Image{manifest: m, cancel: cancel}
+	defer func() {
+		if err != nil {
+			img.Close()
+		}
+	}()
+	for i, d := range m.Layers() {
+		format, err := layerFormat(d)
+		if err != nil {
+			return nil, err
+		}
+		blob, err := src.Blob(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		img.layers = append(img.layers, &layer{desc: d, diffID: m.Config.RootFS.DiffIDs[i], format: format, blob: blob})
+	}
+	if err := img.open(ctx, store, o); err != nil {
+		return nil, err
+	}
+	tocs := make([]*index.TOC, len(img.layers))
+	for i, l := range img.layers {
+		tocs[i] = l.toc
+	}
+	if img.tree, err = tree.Merge(tocs); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Descriptor.Digest, err)
+	}
+	return img, nil
+}
+
+func (m *Image) open(ctx context.Context, store *cache.Store, o Options) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(sideBySide)
+	for n, l := range m.layers {
+		g.Go(func() error { return l.open(ctx, store, o, n) })
+	}
+	return g.Wait()
+}
+
+// Close ends the reads under way and releases what the image holds; the source
+// and the store stay open.
+func (m *Image) Close() error {
+	m.cancel()
+	var errs []error
+	for _, l := range m.layers {
+		errs = append(errs, l.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Manifest is what the image was opened from.
+func (m *Image) Manifest() *Manifest { return m.manifest }
+
+// Tree is the merged tree.
+func (m *Image) Tree() *tree.Tree { return m.tree }
+
+// ReadAt reads the content of the regular file n, holes as zeros, in the
+// manner of io.ReaderAt.
+func (m *Image) ReadAt(n tree.Node, p []byte, off int64) (int, error) {
+	d := m.tree.Data(n)
+	if off >= d.Size {
+		return 0, io.EOF
+	}
+	var eof error
+	if int64(len(p)) > d.Size-off {
+		p, eof = p[:d.Size-off], io.EOF
+	}
+	l := m.layers[d.Layer]
+	var read int
+	var err error
+	if d.Extents == nil {
+		read, err = l.ReadAt(p, d.Off+off)
+	} else {
+		read, err = readSparse(l, d, p, off)
+	}
+	if read == len(p) {
+		return read, eof
+	}
+	if err == io.EOF { // the layer's end, where the TOC has a file
+		err = io.ErrUnexpectedEOF
+	}
+	return read, err
+}
+
+// readSparse fills p with what lies at off of a sparse file: zeros, and the
+// parts of the data extents that fall into it, which lie one after another in
+// the layer.
+func readSparse(l *layer, d tree.Data, p []byte, off int64) (int, error) {
+	clear(p)
+	end, at := off+int64(len(p)), d.Off
+	for _, x := range d.Extents {
+		from, to := max(x.Off, off), min(x.Off+x.Len, end)
+		if from < to {
+			if n, err := l.ReadAt(p[from-off:to-off], at+from-x.Off); err != nil && int64(n) < to-from {
+				return int(from-off) + n, err
+			}
+		}
+		at += x.Len
+	}
+	return len(p), nil
+}
+
+// LayerInfo is what is known of a layer of an open image.
+type LayerInfo struct {
+	Descriptor ocispec.Descriptor
+	DiffID     digest.Digest
+	Format     index.Format // as its first bytes say
+	Size       int64        // decoded
+	Entries    int
+	Known      bool // the layer needed no pass: its table of contents was in the cache
+}
+
+// Layers tells of each layer, the base first.
+func (m *Image) Layers() []LayerInfo {
+	info := make([]LayerInfo, len(m.layers))
+	for i, l := range m.layers {
+		info[i] = LayerInfo{l.desc, l.diffID, l.toc.Format(), l.toc.Size(), l.toc.NumEntries(), l.known}
+	}
+	return info
+}

@@ -1,0 +1,175 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/platforms"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Bounds of the walk through nested image indexes: real ones are two deep and
+// have some twenty entries; the ninth level, or the 257th document, is refused.
+const (
+	maxNesting   = 8
+	maxDocuments = 256
+)
+
+// attestation marks an entry as what BuildKit says about another one; it is
+// listed with the platform unknown/unknown.
+const attestation = "vnd.docker.reference.type"
+
+// A NoPlatformError says that an image has nothing for a platform.
+type NoPlatformError struct {
+	Want string
+	Have []string // the platforms that there are, as people write them
+}
+
+func (e *NoPlatformError) Error() string {
+	if len(e.Have) == 0 {
+		return fmt.Sprintf("the image index has no image for %s", e.Want)
+	}
+	return fmt.Sprintf("no image for %s (there are %s)", e.Want, strings.Join(e.Have, ", "))
+}
+
+// A chooser walks an image index and everything nested in it for the manifest
+// that fits a platform best.
+type chooser struct {
+	r    *resolver
+	want platforms.MatchComparer
+	spec ocispec.Platform
+	seen map[string]bool
+
+	found    []ocispec.Descriptor // manifests listed for a platform that fits
+	unlabels []ocispec.Descriptor // manifests listed for none
+	all      []ocispec.Descriptor // every manifest that isn't an attestation
+}
+
+// choose is the manifest that fits best: of those listed with a platform the
+// nearest, else the first of those listed without whose configuration fits.
+func (c *chooser) choose(ctx context.Context, root *document) (*document, error) {
+	if err := c.walk(ctx, root, nil, 1); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(c.found, func(a, b ocispec.Descriptor) int {
+		switch {
+		case c.want.Less(*a.Platform, *b.Platform):
+			return -1
+		case c.want.Less(*b.Platform, *a.Platform):
+			return 1
+		}
+		return 0
+	})
+	if len(c.found) > 0 {
+		return c.r.load(ctx, c.found[0])
+	}
+	for _, d := range c.unlabels {
+		doc, err := c.r.load(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if ok, err := c.configFits(ctx, doc); err != nil || ok {
+			return doc, err
+		}
+	}
+	return nil, &NoPlatformError{Want: platforms.Format(c.spec), Have: names(c.all)}
+}
+
+// configFits says whether the image at doc is for the platform, going by what
+// its configuration says; one that says nothing fits, if it is the only one.
+func (c *chooser) configFits(ctx context.Context, doc *document) (bool, error) {
+	if doc.manifest == nil || !isImageConfig(doc.manifest.Config.MediaType) {
+		return false, nil
+	}
+	config, _, err := c.r.config(ctx, doc.manifest.Config)
+	if err != nil {
+		return false, err
+	}
+	if config.OS == "" && config.Architecture == "" {
+		return len(c.all) == 1, nil
+	}
+	return c.fits(config.Platform), nil
+}
+
+func (c *chooser) walk(ctx context.Context, doc *document, above *ocispec.Platform, depth int) error {
+	if depth > maxNesting {
+		return fmt.Errorf("%s: image indexes nested more than %d deep", doc.desc.Digest, maxNesting)
+	}
+	for _, d := range doc.index.Manifests {
+		if isAttestation(d) || c.seen[d.Digest.String()] {
+			continue
+		}
+		c.seen[d.Digest.String()] = true
+		if d.Platform == nil {
+			d.Platform = above
+		}
+		if err := c.entry(ctx, d, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *chooser) entry(ctx context.Context, d ocispec.Descriptor, depth int) error {
+	fits := d.Platform == nil || c.fits(*d.Platform)
+	switch d.MediaType {
+	case ocispec.MediaTypeImageIndex, dockerList:
+		if !fits {
+			c.all = append(c.all, d)
+			return nil
+		}
+		if len(c.seen) > maxDocuments {
+			return fmt.Errorf("%s: an image index of more than %d documents", d.Digest, maxDocuments)
+		}
+		doc, err := c.r.load(ctx, d)
+		if err != nil {
+			return err
+		}
+		return c.walk(ctx, doc, d.Platform, depth+1)
+	}
+	c.all = append(c.all, d)
+	switch {
+	case d.Platform == nil:
+		c.unlabels = append(c.unlabels, d)
+	case fits:
+		c.found = append(c.found, d)
+	}
+	return nil
+}
+
+// fits says whether an image for p runs on the wanted platform: the
+// architecture and its variants are package platforms' matter; every feature
+// of the system that the image needs must be wanted, and a version that is
+// wanted must be the image's.
+func (c *chooser) fits(p ocispec.Platform) bool {
+	if !c.want.Match(p) {
+		return false
+	}
+	for _, f := range p.OSFeatures {
+		if !slices.Contains(c.spec.OSFeatures, f) {
+			return false
+		}
+	}
+	return c.spec.OSVersion == "" || p.OSVersion == "" || c.spec.OSVersion == p.OSVersion
+}
+
+func isAttestation(d ocispec.Descriptor) bool {
+	return d.Annotations[attestation] != "" ||
+		d.Platform != nil && d.Platform.OS == "unknown" && d.Platform.Architecture == "unknown"
+}
+
+// names are the platforms of ds, each once, as people write them.
+func names(ds []ocispec.Descriptor) []string {
+	var s []string
+	for _, d := range ds {
+		if d.Platform == nil {
+			continue
+		}
+		if n := platforms.FormatAll(*d.Platform); !slices.Contains(s, n) {
+			s = append(s, n)
+		}
+	}
+	return s
+}

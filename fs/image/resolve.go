@@ -1,0 +1,166 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ocifs.dev/ocifs/cache"
+	"ocifs.dev/ocifs/fetch"
+)
+
+// A Manifest is what a reference leads to: one image's manifest and
+// configuration, verified. It is immutable.
+type Manifest struct {
+	Name       string             // the reference, in full
+	Root       ocispec.Descriptor // what the reference points at: an image index or the manifest
+	Descriptor ocispec.Descriptor // of the manifest
+	Raw        []byte             // the manifest as it is
+	RawRoot    []byte             // what the reference points at as it is
+	RawConfig  []byte             // the configuration as it is
+	Config     ocispec.Image
+	Platforms  []ocispec.Descriptor // the image index's own entries, attestations too; nil without an index
+	layers     []ocispec.Descriptor
+}
+
+// Layers are the layers' descriptors, the base first.
+func (m *Manifest) Layers() []ocispec.Descriptor { return m.layers }
+
+// Resolve follows src's reference to the manifest for o.Platform and its
+// configuration. Documents come from store if they were ever verified, so a
+// reference by digest that was resolved before makes no request.
+//
+// A *NoPlatformError says that the image has none for the platform;
+// ErrUnsupported, that what is there isn't an image ocifs can read; errors of
+// src are passed on.
+func Resolve(ctx context.Context, src *fetch.Source, store *cache.Store, o Options) (*Manifest, error) {
+	spec, explicit := platforms.DefaultSpec(), o.Platform != ""
+	if explicit {
+		var err error
+		if spec, err = platforms.Parse(o.Platform); err != nil {
+			return nil, fmt.Errorf("platform %q: %w", o.Platform, err)
+		}
+	}
+	r := &resolver{src: src, store: store, warn: o.warn}
+	root, err := r.root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &chooser{r: r, want: platforms.Only(spec), spec: spec, seen: map[string]bool{}}
+	doc := root
+	if root.index != nil {
+		if doc, err = c.choose(ctx, root); err != nil {
+			return nil, err
+		}
+	}
+	m, err := r.image(ctx, doc)
+	if err != nil {
+		return nil, err
+	}
+	if explicit && root.index == nil && m.Config.OS != "" && !c.fits(m.Config.Platform) {
+		return nil, &NoPlatformError{Want: platforms.Format(spec), Have: []string{platforms.FormatAll(m.Config.Platform)}}
+	}
+	m.Name, m.Root, m.RawRoot = src.Name(), root.desc, root.raw
+	if root.index != nil {
+		m.Platforms = root.index.Manifests
+	}
+	return m, nil
+}
+
+// A resolver reads documents, from the cache where it has them.
+type resolver struct {
+	src   *fetch.Source
+	store *cache.Store
+	warn  func(string)
+}
+
+func (r *resolver) root(ctx context.Context) (*document, error) {
+	d, err := r.src.Resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.load(ctx, d)
+}
+
+// image reads the configuration of the manifest at doc, and holds the two
+// against each other.
+func (r *resolver) image(ctx context.Context, doc *document) (*Manifest, error) {
+	if doc.manifest == nil {
+		return nil, fmt.Errorf("%w: %s is not a manifest", ErrUnsupported, doc.desc.Digest)
+	}
+	m := &Manifest{Descriptor: doc.desc, Raw: doc.raw, layers: doc.manifest.Layers}
+	if !isImageConfig(doc.manifest.Config.MediaType) {
+		return nil, fmt.Errorf("%w: %s is not a container image, but an artifact of type %q",
+			ErrUnsupported, doc.desc.Digest, artifactType(doc.manifest))
+	}
+	var err error
+	if m.Config, m.RawConfig, err = r.config(ctx, doc.manifest.Config); err != nil {
+		return nil, err
+	}
+	if have, want := len(m.Config.RootFS.DiffIDs), len(m.layers); have != want {
+		return nil, fmt.Errorf("%s: %d layers, but its configuration has %d diffIDs", doc.desc.Digest, want, have)
+	}
+	for i, id := range m.Config.RootFS.DiffIDs {
+		if err := id.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: diffID %d %q: %w", doc.manifest.Config.Digest, i+1, id, err)
+		}
+	}
+	return m, nil
+}
+
+func (r *resolver) config(ctx context.Context, d ocispec.Descriptor) (ocispec.Image, []byte, error) {
+	var c ocispec.Image
+	b, err := r.read(ctx, d)
+	if err != nil {
+		return c, nil, fmt.Errorf("configuration: %w", err)
+	}
+	if err := unmarshal(b, &c); err != nil {
+		return c, nil, fmt.Errorf("configuration %s: %w", d.Digest, err)
+	}
+	return c, b, nil
+}
+
+// read is the verified document at d. The cache's copy is verified again: the
+// key is only where it was put.
+func (r *resolver) read(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
+	if err := d.Digest.Validate(); err != nil {
+		return nil, fmt.Errorf("digest %q: %w", d.Digest, err)
+	}
+	key := objectKey("doc", d.Digest)
+	b, err := r.store.Get(key)
+	if err == nil && d.Digest.Algorithm().FromBytes(b) == d.Digest && (d.Size <= 0 || d.Size == int64(len(b))) {
+		return b, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if b, err = r.src.Document(ctx, d); err != nil {
+		return nil, err
+	}
+	if err := r.store.Put(key, b); err != nil { // the document is as good without
+		r.warn(fmt.Sprintf("cache: %v", err))
+	}
+	return b, nil
+}
+
+// objectKey names something about the blob with digest d in the cache.
+func objectKey(kind string, d digest.Digest) string {
+	return kind + "-" + d.Algorithm().String() + "-" + d.Encoded()
+}
+
+func isImageConfig(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageConfig || mediaType == dockerContainer
+}
+
+// artifactType is what an artifact says it is.
+func artifactType(m *ocispec.Manifest) string {
+	if m.ArtifactType != "" {
+		return m.ArtifactType
+	}
+	return m.Config.MediaType
+}
