@@ -205,6 +205,7 @@ func (r *Registry) manifest(w http.ResponseWriter, req *http.Request, repo, name
 	w.Header().Set("Content-Type", m.mediaType)
 	w.Header().Set("Docker-Content-Digest", digest.FromBytes(m.body).String())
 	w.Header().Set("Content-Length", strconv.Itoa(len(m.body)))
+	w.WriteHeader(http.StatusOK)
 	if req.Method == http.MethodGet {
 		w.Write(m.body)
 	}

@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,8 +12,11 @@ import (
 // server on ports of their own, if it has them.
 type Server struct {
 	*Registry
-	Host    string // host:port, for use in references
-	URL     string // http://host:port
+	Host string // host:port, for use in references
+	URL  string // http://host:port
+
+	Certificate *x509.Certificate // with ServeTLS
+
 	servers []*httptest.Server
 }
 
@@ -56,4 +60,18 @@ func (s *Server) Close() {
 		server.CloseClientConnections()
 		server.Close()
 	}
+}
+
+// ServeTLS serves a registry's own host by https on the loopback interface.
+// Its certificate is signed by itself.
+func ServeTLS(r *Registry) *Server {
+	s := &Server{Registry: r}
+	server := httptest.NewUnstartedServer(r)
+	server.Config.ErrorLog = quiet
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	s.servers = append(s.servers, server)
+	s.URL, s.Certificate = server.URL, server.Certificate()
+	s.Host = strings.TrimPrefix(s.URL, "https://")
+	return s
 }
