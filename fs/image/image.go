@@ -16,9 +16,15 @@ import (
 	"ocifs.dev/ocifs/index"
 )
 
-// sideBySide layers are read at a time: one is decoded by two cores, the
-// others make sure that the network has something to do meanwhile.
-const sideBySide = 4
+const (
+	// building layers are read whole at a time: one is decoded by two cores,
+	// the others make sure that the network has something to do meanwhile.
+	building = 4
+
+	// sideBySide fills are under way at a time, however many readers wait: so
+	// many requests hide a distant registry's latency, and take some 16 MiB.
+	sideBySide = 16
+)
 
 // Options say which image, and who wants to hear what. The zero value is
 // useful.
@@ -76,6 +82,7 @@ func Open(ctx context.Context, src *fetch.Source, store *cache.Store, o Options)
 func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store, o Options) (_ *Image, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	img := &Image{manifest: m, cancel: cancel}
+	slots := make(chan struct{}, sideBySide)
 	defer func() {
 		if err != nil {
 			img.Close()
@@ -90,7 +97,7 @@ func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *ca
 		if err != nil {
 			return nil, err
 		}
-		img.layers = append(img.layers, &layer{desc: d, diffID: m.Config.RootFS.DiffIDs[i], format: format, blob: blob})
+		img.layers = append(img.layers, &layer{desc: d, diffID: m.Config.RootFS.DiffIDs[i], format: format, blob: blob, slots: slots})
 	}
 	if err := img.open(ctx, store, o); err != nil {
 		return nil, err
@@ -107,7 +114,7 @@ func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *ca
 
 func (m *Image) open(ctx context.Context, store *cache.Store, o Options) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(sideBySide)
+	g.SetLimit(building)
 	for n, l := range m.layers {
 		g.Go(func() error { return l.open(ctx, store, o, n) })
 	}

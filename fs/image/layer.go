@@ -23,7 +23,8 @@ type layer struct {
 	toc    *index.TOC
 	known  bool // the TOC was in the cache
 
-	blob  *fetch.Blob // bound by the image's context
+	blob  *fetch.Blob   // bound by the image's context
+	slots chan struct{} // see sideBySide
 	space *cache.Space
 }
 
@@ -108,6 +109,8 @@ func (l *layer) build(ctx context.Context, store *cache.Store, o Options, n int)
 // fill fetches, decodes and verifies chunks [first, last), and what must be
 // decoded on the way to them, by one request. It is a cache.Fill.
 func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
+	l.slots <- struct{}{}
+	defer func() { <-l.slots }()
 	first = l.toc.Restart(first)
 	r := l.blob.Range(l.toc.Extent(first, last))
 	defer r.Close()
