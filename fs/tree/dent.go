@@ -24,8 +24,6 @@ type dent struct {
 	parent did
 	child  did    // of a directory: the first name in it
 	next   did    // in the same directory
-	chain  did    // in the same bucket
-	hash   uint32 // of parent and name
 	text   uint32 // where the name begins in dents.text
 	inode  ino    // 0: none
 	seen   uint32 // stamp of the last layer that made this name or put something below it
@@ -41,22 +39,25 @@ const maxDents = 32 << 20
 // maxDepth is as deep as a path can reach: one byte per name, one per slash.
 const maxDepth = (maxPath + 1) / 2
 
-// dents are all names, found by directory and text through a hash table with
-// chains. Its order is never seen.
+// dents are all names, and a hash table that finds them by directory and text.
+// Its order is never seen.
 type dents struct {
-	list    []dent
-	buckets []did
-	text    []byte
-	seed    maphash.Seed
+	list []dent
+	text []byte
+	// The table is probed linearly, and a quarter of it at least is empty. A
+	// slot is hash << 32 | did, so that most dents that aren't meant needn't be
+	// looked at; 0 is an empty one.
+	table []uint64
+	seed  maphash.Seed
 }
 
 // newDents makes a table with the root, and room for n names more.
 func newDents(n int) dents {
 	return dents{
-		list:    append(make([]dent, 0, n+1), dent{inode: rootInode}),
-		buckets: make([]did, max(16, 1<<bits.Len(uint(n)))),
-		text:    make([]byte, 0, 16*n),
-		seed:    maphash.MakeSeed(),
+		list:  append(make([]dent, 0, n+1), dent{inode: rootInode}),
+		text:  make([]byte, 0, 16*n),
+		table: make([]uint64, max(16, 1<<bits.Len(uint(n+n/3)))),
+		seed:  maphash.MakeSeed(),
 	}
 }
 
@@ -68,13 +69,17 @@ func (d *dents) hash(parent did, name string) uint32 {
 
 // find returns the dent of a name, which may be one without an inode, or 0.
 func (d *dents) find(parent did, name string, hash uint32) did {
-	for c := d.buckets[hash&uint32(len(d.buckets)-1)]; c != 0; c = d.list[c].chain {
-		e := &d.list[c]
-		if e.hash == hash && e.parent == parent && string(d.name(c)) == name {
-			return c
+	mask := uint32(len(d.table) - 1)
+	for i := hash & mask; d.table[i] != 0; i = (i + 1) & mask {
+		if h, c := unpair(d.table[i]); h == hash && d.is(did(c), parent, name) {
+			return did(c)
 		}
 	}
 	return 0
+}
+
+func (d *dents) is(c, parent did, name string) bool {
+	return d.list[c].parent == parent && string(d.name(c)) == name
 }
 
 func (d *dents) name(c did) []byte {
@@ -93,26 +98,33 @@ func (d *dents) add(parent did, name string, hash uint32) (did, error) {
 	case depth > maxDepth:
 		return 0, fmt.Errorf("%w: more than %d directories deep", index.ErrLimit, maxDepth)
 	}
-	if len(d.list) > len(d.buckets) {
+	if len(d.list) > len(d.table)/4*3 {
 		d.grow()
 	}
-	c, b := did(len(d.list)), hash&uint32(len(d.buckets)-1)
-	d.list = append(d.list, dent{
-		parent: parent, chain: d.buckets[b], hash: hash,
-		text: uint32(len(d.text)), length: uint8(len(name)), depth: depth,
-	})
-	d.buckets[b] = c
+	c := did(len(d.list))
+	d.list = append(d.list, dent{parent: parent, text: uint32(len(d.text)), length: uint8(len(name)), depth: depth})
 	d.text = append(d.text, name...)
+	d.insert(pair(hash, uint32(c)))
 	return c, nil
 }
 
+func (d *dents) insert(slot uint64) {
+	hash, _ := unpair(slot)
+	mask := uint32(len(d.table) - 1)
+	i := hash & mask
+	for d.table[i] != 0 {
+		i = (i + 1) & mask
+	}
+	d.table[i] = slot
+}
+
 func (d *dents) grow() {
-	d.buckets = make([]did, 2*len(d.buckets))
-	mask := uint32(len(d.buckets) - 1)
-	for c := 1; c < len(d.list); c++ {
-		e := &d.list[c]
-		e.chain = d.buckets[e.hash&mask]
-		d.buckets[e.hash&mask] = did(c)
+	old := d.table
+	d.table = make([]uint64, 2*len(old))
+	for _, slot := range old {
+		if slot != 0 {
+			d.insert(slot)
+		}
 	}
 }
 

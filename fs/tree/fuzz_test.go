@@ -122,12 +122,8 @@ func valid(layers []layer) []layer {
 }
 
 func TestMergeRandom(t *testing.T) {
-	n := 20_000
-	if testing.Short() {
-		n = 2_000
-	}
 	r := rand.New(rand.NewPCG(1, 2))
-	for i := range n {
+	for i := range 3000 {
 		b := make([]byte, 400)
 		for i := range b {
 			b[i] = byte(r.Uint32())

@@ -26,7 +26,7 @@ const (
 
 // maxFollowed bounds the bytes of the paths that symbolic links lead along, of
 // all entries together. Real images have a few KiB of them.
-const maxFollowed = 64 << 20
+const maxFollowed = 16 << 20
 
 // A path remembers where the last entry was put: the directories on the way
 // there. The next entry is mostly in the same directory, or not far away.

@@ -98,8 +98,12 @@ func (t *Tree) Dirent(i int) (name string, child Node) { return t.name(i), t.chi
 
 func (t *Tree) name(i int) string { return t.names[t.nameOff[i]:t.nameOff[i+1]] }
 
-// Lookup finds the file called name in dir. It knows nothing of "." and "..".
+// Lookup finds the file called name in dir. It knows nothing of "." and "..",
+// and finds nothing in what is no directory.
 func (t *Tree) Lookup(dir Node, name string) (Node, bool) {
+	if !t.IsDir(dir) {
+		return 0, false
+	}
 	first, n := t.Dirents(dir)
 	i := first + sort.Search(n, func(i int) bool { return t.name(first+i) >= name })
 	if i < first+n && t.name(i) == name {
