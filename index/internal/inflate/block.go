@@ -30,45 +30,45 @@ func (d *Decoder) symbol() error {
 	d.last = step{bit: d.bit, op: d.op}
 	b := d.peek()
 	e := d.lit[b&litMask]
-	if e&(literal|subtable) == subtable {
+	if e&subtable != 0 {
 		d.bit += litBits
 		b >>= litBits
-		e = d.lit[(uint64(e>>baseShift)+low(b, e>>codeShift&15))%litSize]
+		e = d.lit[(uint64(e>>baseShift)+lowest(b, e>>codeShift&15))%litSize]
 	}
-	switch {
-	case e&literal == 0 && e&other == 0:
+	if e&(literal|other) == 0 {
 		return d.match(b, e)
-	case e&(literal|endBlock) == 0:
-		return d.corrupt()
 	}
 	d.bit += int(e & 63)
 	if d.short() {
 		return d.exhausted()
 	}
-	if e&literal == 0 {
+	switch {
+	case e&literal != 0:
+		d.out[d.op] = byte(e >> baseShift)
+		d.op++
+	case e&endBlock != 0:
 		d.block = between
-		return nil
+	default:
+		return d.corrupt()
 	}
-	d.out[d.op] = byte(e >> baseShift)
-	d.op++
 	return nil
 }
 
 // match decodes the rest of a match, given its length's entry, and copies it.
 func (d *Decoder) match(b uint64, e uint32) error {
-	length := int(e>>baseShift) + int(low(b, e&63)>>(e>>codeShift&15))
+	length := int(e>>baseShift) + int(lowest(b, e&63)>>(e>>codeShift&15))
 	d.bit += int(e & 63)
 	b >>= e & 63
 	e = d.dist[b&distMask]
 	if e&subtable != 0 {
 		d.bit += distBits
 		b >>= distBits
-		e = d.dist[(uint64(e>>baseShift)+low(b, e>>codeShift&15))%distSize]
+		e = d.dist[(uint64(e>>baseShift)+lowest(b, e>>codeShift&15))%distSize]
 	}
 	if e&other != 0 {
 		return d.corrupt()
 	}
-	src := d.op - int(e>>baseShift) - int(low(b, e&63)>>(e>>codeShift&15))
+	src := d.op - int(e>>baseShift) - int(lowest(b, e&63)>>(e>>codeShift&15))
 	d.bit += int(e & 63)
 	if d.short() {
 		return d.exhausted()
@@ -84,5 +84,5 @@ func (d *Decoder) match(b uint64, e uint32) error {
 	return nil
 }
 
-// low is the lowest n bits of b.
-func low(b uint64, n uint32) uint64 { return b &^ (^uint64(0) << (n & 63)) }
+// lowest is the lowest n bits of b.
+func lowest(b uint64, n uint32) uint64 { return b &^ (^uint64(0) << (n & 63)) }

@@ -109,9 +109,10 @@ func (d *Decoder) Read(p []byte) (int, error) {
 	return copy(p, b), err
 }
 
-// Pos tells how many bits have been decoded, and how many bytes have been
-// handed out (of those decoded, there may be [maxMatch] more). After Resume
-// both are counted from there.
+// Pos tells how many bits of input have been decoded, and how many bytes have
+// been handed out, which may be less than a match behind. Both are counted from
+// Reset on, or from Resume on: from the first byte of its input, and from the
+// checkpoint's Out.
 func (d *Decoder) Pos() (bits, out int64) {
 	return 8*d.inBase + int64(d.bit), d.outBase + int64(d.rd)
 }

@@ -2,19 +2,19 @@ package inflate
 
 import "encoding/binary"
 
-// A packed window has what is kept of a window: the number of pairs; pairs of
-// how many bytes are left out and how many are then kept; the kept bytes. The
-// numbers are uvarints. It is empty if nothing is kept.
+// A packed window is what is kept of a window: the length of the runs; runs,
+// each how many bytes are left out and how many are then kept; the bytes kept,
+// one run behind the other. All numbers are uvarints. It is empty if nothing
+// is kept.
 
-// maxPacked is more than a packed window can have: a pair of numbers of at
-// most 3 bytes for each of the kept bytes, were they all apart by more than
-// nearby, and these.
+// maxPacked is the most there can be: each run keeps a byte and leaves out
+// more than nearby, and a number takes at most 3 bytes.
 const maxPacked = 3 + History/(1+nearby)*(3+3) + History
 
-// pack returns the numbers and the bytes of a packed window.
+// pack returns a packed window in two parts, as they are of different kinds:
+// the runs, and the bytes kept.
 func pack(window *[History]byte, m *marks) (runs, kept []byte) {
-	n := uint64(0)
-	for last := 0; ; n++ {
+	for last := 0; ; {
 		from, to := m.next(last)
 		if from == to {
 			break
@@ -24,41 +24,43 @@ func pack(window *[History]byte, m *marks) (runs, kept []byte) {
 		kept = append(kept, window[from:to]...)
 		last = to
 	}
-	if n == 0 {
+	if len(runs) == 0 {
 		return nil, nil
 	}
-	return append(binary.AppendUvarint(nil, n), runs...), kept
+	return append(binary.AppendUvarint(nil, uint64(len(runs))), runs...), kept
 }
 
-// unpack fills window from a packed one; what isn't in it is zero. It says
-// whether b is a packed window.
+// unpack fills window from a packed one; what that doesn't have is zero. It
+// says whether b is a packed window.
 func unpack(window, b []byte) bool {
-	clear(window)
 	if len(b) == 0 {
+		clear(window)
 		return true
 	}
-	runs := b
-	n, runs, ok := number(runs, uint64(len(b)))
-	kept := runs
-	for range 2 * n {
-		if _, kept, ok = number(kept, History); !ok {
-			return false
-		}
+	n, b, ok := number(b, maxPacked)
+	if !ok || n > len(b) {
+		return false
 	}
-	for range n {
+	runs, kept := b[:n], b[n:]
+	for len(runs) > 0 {
 		var gap, size int
-		gap, runs, _ = number(runs, History)
-		size, runs, _ = number(runs, History)
-		if gap+size > len(window) || size > len(kept) {
+		gap, runs, ok = number(runs, History)
+		if !ok {
 			return false
 		}
-		copy(window[gap:gap+size], kept)
+		size, runs, ok = number(runs, History)
+		if !ok || gap+size > len(window) || size > len(kept) {
+			return false
+		}
+		clear(window[:gap])
+		copy(window[gap:], kept[:size])
 		window, kept = window[gap+size:], kept[size:]
 	}
-	return ok && len(kept) == 0
+	clear(window)
+	return len(kept) == 0
 }
 
-// number takes a uvarint from b, at most most.
+// number takes a uvarint from b that is at most most.
 func number(b []byte, most uint64) (n int, rest []byte, ok bool) {
 	v, size := binary.Uvarint(b)
 	if size <= 0 || v > most {
