@@ -178,7 +178,8 @@ func TestMerge(t *testing.T) {
 
 		// Attributes and contents.
 		{"extended attributes", []layer{{file("x", "X", xattr("security.capability", "\x01"), xattr("trusted.a", "1"), xattr("trusted.overlay.opaque", "y"),
-			xattr("user.empty", ""), xattr("user.overlay.redirect", "/"), xattr("user.x", "1"))}}, "+x=X{security.capability=\x01,user.empty=,user.x=1}"},
+			xattr("user.empty", ""), xattr("user.overlay.redirect", "/"), xattr("user.x", "1"),
+			xattr("com.apple.provenance", "x"), xattr("system.nfs4_acl", "x"))}}, "+x=X{security.capability=\x01,user.empty=,user.x=1}"},
 		{"extended attributes of a symbolic link", []layer{{symlink("x", "y", xattr("security.a", "1"))}}, "+x->y{security.a=1}"},
 		{"times", []layer{{file("a", "A", at(-1, 999_999_999)), file("b", "B", at(16_725_225_600, 0)), file("c", "C", at(-9_223_372_036, 0))}},
 			"+a=A{@-1.999999999} +b=B{@16725225600} +c=C{@-9223372036}"},

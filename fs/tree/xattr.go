@@ -73,8 +73,18 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// hiddenXattr says that an attribute is not for images to set: it belongs to
-// the host's root, or speaks to an overlayfs that is mounted on top of us.
+// hiddenXattr says that an attribute is not for images to set, as it belongs
+// to the host's root or speaks to an overlayfs that is mounted on top of us, or
+// that no file system of Linux has the like of it, so that unpacking would
+// have lost it too: macOS leaves "com.apple.provenance" in archives.
 func hiddenXattr(name string) bool {
-	return strings.HasPrefix(name, "trusted.") || strings.HasPrefix(name, "user.overlay.")
+	switch namespace, rest, _ := strings.Cut(name, "."); namespace {
+	case "user":
+		return strings.HasPrefix(rest, "overlay.")
+	case "security":
+		return false
+	case "system":
+		return rest != "posix_acl_access" && rest != "posix_acl_default"
+	}
+	return true
 }
