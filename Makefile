@@ -58,7 +58,7 @@ fuse: ## tests that mount in their own process
 	GOMAXPROCS=1 $(GOTEST) -p 1 ./fs
 
 e2e: build tools ## tests of the built binary against real mounts
-	PATH="$(CURDIR)/bin:$$PATH" $(GOTEST) ./tests
+	OCIFS_BINARY=$(CURDIR)/bin/ocifs PATH="$(CURDIR)/bin:$$PATH" $(GOTEST) ./tests
 
 fuzz: ## every fuzz target in the tree for FUZZTIME
 	@for p in $$(go list ./...); do

@@ -15,14 +15,7 @@ import (
 func TestFormats(t *testing.T) {
 	needFUSE(t)
 	u := newUser(t)
-	layout := filepath.Join(u.home, "layout")
-	var images []lt.Document
-	for i, p := range packings {
-		images = append(images, packed(fmt.Sprintf("p%d", i), p.pack))
-	}
-	lt.WriteLayout(t, layout, images...)
-	want := filepath.Join(u.home, "want")
-	lt.Unpack(t, layout, "p1", want)
+	layout, want := fixture(t).layout, fixture(t).want
 	for i, p := range packings {
 		t.Run(p.name, func(t *testing.T) {
 			ref := fmt.Sprintf("oci:%s:p%d", layout, i)
@@ -46,8 +39,7 @@ func TestSources(t *testing.T) {
 	in := func(name string) string { return filepath.Join(u.home, name) }
 	oci, docker := packed("t", lt.GzipLayer), packed("example.com/app:t", lt.Plain)
 	lt.WriteLayout(t, in("layout"), oci)
-	want := in("want")
-	lt.Unpack(t, in("layout"), "t", want)
+	want := fixture(t).want
 
 	ociArchive, dockerArchive := lt.OCIArchive(oci), lt.DockerArchive(docker)
 	files := map[string][]byte{

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,6 +144,40 @@ func packed(tag string, pack func([]byte) lt.Layer) lt.Image {
 		m.Layers = append(m.Layers, pack(b))
 	}
 	return m
+}
+
+// images is an OCI layout on disk: the image of archives in every packing, as
+// p0, p1 …, and, compressed with gzip, as "docker", with Docker's media types,
+// and as "x", an index for two platforms. Below want is what umoci makes of
+// each of them.
+type images struct {
+	once         sync.Once
+	layout, want string
+}
+
+var madeImages images
+
+// fixture makes images, once for all tests.
+func fixture(t testing.TB) *images {
+	t.Helper()
+	madeImages.once.Do(func() {
+		dir := filepath.Join(scratch(t), "images")
+		var list []lt.Document
+		for i, p := range packings {
+			list = append(list, packed(fmt.Sprintf("p%d", i), p.pack))
+		}
+		gz := packed("docker", lt.GzipLayer)
+		x := lt.Index{Tag: "x", Manifests: []lt.Document{other(gz, "amd64"), other(gz, "arm64")}}
+		gz.Docker = true
+		lt.WriteLayout(t, dir, append(list, gz, x)...)
+		want := dir + ".want"
+		lt.Unpack(t, dir, "p1", want)
+		madeImages.layout, madeImages.want = dir, want
+	})
+	if madeImages.want == "" {
+		t.Skip("no oracle: see the first test that skipped")
+	}
+	return &madeImages
 }
 
 // small is an image of one file.

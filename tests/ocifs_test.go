@@ -33,28 +33,52 @@ const (
 // and says nothing of how fast things are.
 const patience = 2 * time.Minute
 
-// binary builds ocifs, once, and returns its path; TestMain removes it.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "ocifs-tests-")
-	if err != nil {
-		return "", err
-	}
-	builtIn = dir
-	name := filepath.Join(dir, "ocifs")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", name, module+"/cmd/ocifs")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return name, nil
-})
+// What all tests share lies in one directory, which TestMain removes.
+var shared struct {
+	dir    sync.Once
+	path   string
+	build  sync.Once
+	binary string
+}
 
-var builtIn string // the directory of binary, for TestMain to remove
+// scratch is that directory.
+func scratch(t testing.TB) string {
+	t.Helper()
+	shared.dir.Do(func() {
+		dir, err := os.MkdirTemp("", "ocifs-tests-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.path = dir
+	})
+	return shared.path
+}
+
+// binary is ocifs: the one that $OCIFS_BINARY names, or built here, once.
+func binary(t testing.TB) string {
+	t.Helper()
+	if name := os.Getenv("OCIFS_BINARY"); name != "" {
+		return name
+	}
+	shared.build.Do(func() {
+		name := filepath.Join(scratch(t), "ocifs")
+		cmd := exec.Command("go", "build", "-trimpath", "-o", name, module+"/cmd/ocifs")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go build: %v\n%s", err, out)
+		}
+		shared.binary = name
+	})
+	if shared.binary == "" {
+		t.Fatal("ocifs was not built")
+	}
+	return shared.binary
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if builtIn != "" {
-		os.RemoveAll(builtIn)
+	if shared.path != "" {
+		os.RemoveAll(shared.path)
 	}
 	os.Exit(code)
 }
@@ -135,11 +159,7 @@ func (r result) String() string {
 // command is a run of the binary that has not started.
 func (u *user) command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
-	name, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(name, args...)
+	cmd := exec.Command(binary(t), args...)
 	cmd.Env = u.env
 	cmd.Dir = u.home
 	return cmd
