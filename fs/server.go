@@ -94,7 +94,6 @@ func (v *view) mountOptions() *fuse.MountOptions {
 
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true, // no invalidation: contents don't change
-		DisableXAttrs:            !v.tree.HasXattrs(),
 		DisableSplice:            true, // gains nothing, costs pipes
 		IDMappedMount:            true, // allowed, for containers with a user namespace
 		ExtraCapabilities: fuse.CAP_NO_OPENDIR_SUPPORT |

@@ -4,16 +4,20 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// Extended attributes. Neither method is reached if the tree has none at all,
-// see mountOptions. Both are asked first with no room, for the size, and
-// answer ERANGE with it; go-fuse makes a success of that.
+// Extended attributes. Both methods are asked first with no room, for the size,
+// and answer ERANGE with it; go-fuse makes a success of that.
 
-// GetXAttr copies one attribute.
+// GetXAttr copies one attribute. If the tree has none at all the kernel is
+// told so once, and asks no more: else every ls -l would ask twice for each
+// file, and nobody keeps the answers.
 func (v *view) GetXAttr(_ <-chan struct{}, in *fuse.InHeader, name string, dest []byte) (uint32, fuse.Status) {
 	v.count.add(opGetxattr)
 	n, ok := v.node(in.NodeId)
 	if !ok {
 		return 0, errStale
+	}
+	if !v.tree.HasXattrs() {
+		return 0, fuse.ENOSYS
 	}
 	for _, x := range v.tree.Xattrs(n) {
 		if x.Name != name {
@@ -27,7 +31,9 @@ func (v *view) GetXAttr(_ <-chan struct{}, in *fuse.InHeader, name string, dest 
 	return 0, fuse.ENODATA
 }
 
-// ListXAttr copies the names, each with a NUL behind it.
+// ListXAttr copies the names, each with a NUL behind it. It answers for a tree
+// without any, too: who asks for a list (tar, rsync, cp) reports a file system
+// that has no lists as an error, for each file.
 func (v *view) ListXAttr(_ <-chan struct{}, in *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
 	v.count.add(opListxattr)
 	n, ok := v.node(in.NodeId)

@@ -108,17 +108,32 @@ func (l *layer) build(ctx context.Context, store *cache.Store, o Options, n int)
 
 // fill fetches, decodes and verifies chunks [first, last), and what must be
 // decoded on the way to them, by one request. It is a cache.Fill.
+//
+// The windows can be lost, as all else in the cache, or be evicted with their
+// space. Then the layer is decoded once more from its beginning, and to its
+// end, so that this happens once.
 func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
-	first = l.toc.Restart(first)
-	r := l.blob.Range(l.toc.Extent(first, last))
-	defer r.Close()
 	windows, err := l.space.Aux()
-	if err != nil {
-		return err
+	if err == nil {
+		err = l.decode(l.toc, windows, first, last, put)
 	}
-	return l.toc.Decode(r, windows, first, last, put)
+	if errors.Is(err, cache.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+		toc := l.toc.Coarse()
+		if toc != l.toc {
+			last = toc.Len()
+		}
+		return l.decode(toc, nil, first, last, put)
+	}
+	return err
+}
+
+func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put func(i int, p []byte) error) error {
+	first = toc.Restart(first)
+	r := l.blob.Range(toc.Extent(first, last))
+	defer r.Close()
+	return toc.Decode(r, windows, first, last, put)
 }
 
 // ReadAt reads the decoded space.

@@ -61,6 +61,7 @@ func (m *merger) describe(i ino, e *index.Entry) {
 			v.extra = uint32(len(m.data))
 		}
 	case index.ModeSymlink:
+		v.mode |= 0o777 // Linux knows no other
 		v.size, v.where = int64(len(e.Link)), uint64(len(m.links))
 		m.links = append(m.links, e.Link)
 	case index.ModeChar, index.ModeBlock:

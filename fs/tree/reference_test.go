@@ -23,7 +23,6 @@ type ref struct {
 	member
 	layer    int
 	implicit bool // a directory that has no entry
-	opaque   bool // a directory that hides what is below it
 	fresh    bool // a directory that took the place of a file of its own layer
 	names    map[string]*ref
 }
@@ -36,6 +35,7 @@ type refLayer struct {
 	number       int
 	lower, upper *ref
 	hides        map[string]bool // paths of the lower tree
+	opaques      map[string]bool // directories of the lower tree
 	waiting      []*ref
 }
 
@@ -47,7 +47,7 @@ func (l *refLayer) newDir() *ref {
 func reference(layers []layer) ([]string, error) {
 	lower := (&refLayer{}).newDir()
 	for i, entries := range layers {
-		l := &refLayer{number: i, lower: lower, hides: map[string]bool{}}
+		l := &refLayer{number: i, lower: lower, hides: map[string]bool{}, opaques: map[string]bool{}}
 		l.upper = l.newDir()
 		for _, m := range entries {
 			if err := l.entry(m); err != nil {
@@ -88,7 +88,7 @@ func (l *refLayer) over(path string, low, up *ref) *ref {
 		both = map[string]*ref{}
 	}
 	lower := low.names
-	if up.opaque {
+	if l.opaques[path] {
 		lower = nil
 	}
 	for name := range lower {
@@ -122,20 +122,20 @@ func (l *refLayer) entry(m member) error {
 	switch {
 	case isWhiteout && (hides == "" || hides == "." || hides == ".."):
 		return errReference
-	case isWhiteout && !strings.HasPrefix(hides, ".wh."):
+	case isWhiteout && !strings.HasPrefix(hides, ".wh.") || hides == ".wh..opq":
 		return l.whiteout(parts, hides)
 	}
 	d, err := l.directory(parts)
 	switch {
 	case err != nil:
 		return err
-	case hides == ".wh..opq":
-		d.opaque = true
-		return nil
 	case m.HardLink:
 		d.names[base] = &ref{member: m, layer: l.number}
 		d.names[base].Mode = 0
 		return l.link(d, base)
+	}
+	if m.Mode&index.ModeType == index.ModeSymlink {
+		m.Mode |= 0o777
 	}
 	old, f := d.names[base], &ref{member: m, layer: l.number}
 	if f.isDir() && old != nil && old.isDir() {
@@ -237,7 +237,11 @@ func (l *refLayer) own(path []string) *ref {
 
 func (l *refLayer) whiteout(parts []string, name string) error {
 	path, d, err := l.find(parts, false)
-	if d != nil {
+	switch {
+	case d == nil:
+	case name == ".wh..opq":
+		l.opaques[strings.Join(path, "/")] = true
+	default:
 		l.hides[strings.Join(append(path, name), "/")] = true
 	}
 	return err

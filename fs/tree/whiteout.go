@@ -7,10 +7,7 @@ import (
 // whiteout hides what the layers below have at name in dir. What this layer
 // has there stays, whichever came first.
 func (m *merger) whiteout(dir, name string) error {
-	if err := checkPath(dir); err != nil {
-		return err
-	}
-	d, ok, err := m.walk(rootDent, dir, own)
+	d, ok, err := m.hiding(dir)
 	if err != nil || !ok {
 		return err
 	}
@@ -26,14 +23,22 @@ func (m *merger) whiteout(dir, name string) error {
 	return nil
 }
 
-// opaque hides what the layers below have in dir. The marker is also an entry
-// in a directory, which therefore is there.
+// opaque hides what the layers below have in dir.
 func (m *merger) opaque(dir string) error {
-	d, err := m.directory(dir)
-	if err == nil {
+	d, ok, err := m.hiding(dir)
+	if err == nil && ok {
 		m.clear(d)
 	}
 	return err
+}
+
+// hiding finds the directory that a whiteout or a marker is in. Those only
+// hide: where there is no such directory, they don't make it.
+func (m *merger) hiding(dir string) (did, bool, error) {
+	if err := checkPath(dir); err != nil {
+		return 0, false, err
+	}
+	return m.walk(rootDent, dir, own)
 }
 
 // forget takes away a directory's attributes if they are from a layer below.
