@@ -110,7 +110,8 @@ func named(t testing.TB, b []byte) []byte {
 }
 
 // TestBuild reads one archive in every encoding, stores what was found and
-// reads it back, and decodes every chunk alone and all of them together.
+// reads it back, and decodes every chunk alone, all of them together, and some
+// without the windows.
 func TestBuild(t *testing.T) {
 	data := archive()
 	want, _, err := build(data, index.Options{})
@@ -142,6 +143,8 @@ func TestBuild(t *testing.T) {
 			}
 			decode(t, toc, k, blob, data, 0, toc.Len())
 			decode(t, toc, k, blob, data, 1, toc.Len()-1)
+			decode(t, toc.Coarse(), new(kept), blob, data, 0, toc.Len())
+			decode(t, toc.Coarse(), new(kept), blob, data, 3, 5)
 		})
 	}
 }

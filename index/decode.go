@@ -27,6 +27,17 @@ func (t *TOC) Extent(first, last int) (off, n int64) {
 // That is a length and a distance, each with extra bits (RFC 1951, 3.2.5).
 const lookahead = 15 + 5 + 15 + 13
 
+// Coarse is a TOC of the same layer for when the windows file is lost: its
+// Decode needs none, and begins at the layer's first byte.
+func (t *TOC) Coarse() *TOC {
+	if t.format != Gzip {
+		return t
+	}
+	c := *t
+	c.points = []point{{}}
+	return &c
+}
+
 // before is the last point at or before offset out of the decoded space.
 func (t *TOC) before(out int64) int {
 	return sort.Search(len(t.points), func(i int) bool { return t.points[i].out > out }) - 1
@@ -92,6 +103,9 @@ func (t *TOC) open(src io.Reader, windows io.ReaderAt, first int) (decoder, int6
 	p := t.points[t.before(start)]
 	switch t.format {
 	case Gzip:
+		if p.bit == 0 { // coarse: before the header, where no checkpoint lies
+			return newGunzip(src, func(string) {}), 0, nil
+		}
 		window, err := readWindow(windows, p)
 		if err != nil {
 			return nil, 0, err
