@@ -77,7 +77,7 @@ func check(t testing.TB, raw, want []byte, every int64) {
 }
 
 func TestCheckpoints(t *testing.T) {
-	for _, size := range []int{1, inflate.MinEvery, inflate.MinEvery + 1, 3 * inflate.MinEvery, 700_000} {
+	for _, size := range []int{1, inflate.MinEvery, inflate.MinEvery + 1, 3 * inflate.MinEvery, 400_000} {
 		want := content(uint64(size)+7, size)
 		for _, w := range writers() {
 			t.Run(fmt.Sprintf("%s/%d", w.name, size), func(t *testing.T) {
@@ -251,7 +251,7 @@ func TestResumeBlock(t *testing.T) {
 
 // What is kept of a window is little.
 func TestStateIsSmall(t *testing.T) {
-	want := content(13, 2<<20)
+	want := content(13, 1<<20)
 	for _, w := range writers() {
 		raw := w.bytes(t, want)
 		_, marks := pass(t, raw, 256<<10)
