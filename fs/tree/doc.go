@@ -7,8 +7,9 @@
 // entry replaces what stood at its name, a directory laid over a directory
 // gives it its attributes and keeps its children, a whiteout (.wh.x) hides x,
 // an opaque marker (.wh..wh..opq) hides all of its directory. Whiteouts and
-// markers act on the layers below only, wherever they stand in their own.
-// Where unpackers differ:
+// markers act on the layers below only, wherever they stand in their own, and
+// only hide: a directory that is missing isn't made for them. Where unpackers
+// differ:
 //
 //   - An entry below a symbolic link of a lower layer replaces the link by a
 //     directory, as it does wherever layers are stacked by overlayfs. Below a
