@@ -15,7 +15,7 @@ import (
 // ErrDamaged is the error of reading what is not as it was written and can't
 // be made again from here: decoding state (Space.Aux). Remove the space and
 // build it again.
-var ErrDamaged = errors.New("cache: damaged")
+var ErrDamaged = errors.New("damaged")
 
 // An aux file is the bytes of all windows, one after another; the CRC-32C (u32)
 // of each auxBlock of them, the last one shorter; and a trailer of 24 bytes:

@@ -39,7 +39,7 @@ const flushRecords = 64 << 10
 // everything and keeps nothing, and Commit says why.
 func (s *Store) Build() (*Builder, error) {
 	b := &Builder{store: s, seq: rand.Uint32() | 1}
-	p, name, err := s.newPair()
+	p, name, err := s.newPair(noTiling)
 	if err != nil {
 		b.why = fmt.Errorf("cache: build: %w", err)
 		return b, nil
@@ -52,25 +52,29 @@ func (s *Store) Build() (*Builder, error) {
 // that can't be written is absent, and no error: errors are for calls out of
 // order.
 func (b *Builder) Chunk(i int, off int64, p []byte) error {
-	if i < b.next || i > math.MaxInt32 || off < b.size || int64(len(p)) > math.MaxUint32 {
+	if i != b.next || i > math.MaxInt32 || off != b.size || int64(len(p)) > math.MaxUint32 {
 		return fmt.Errorf("cache: build: chunk %d at %d, %d bytes, after chunk %d at %d: %w",
 			i, off, len(p), b.next-1, b.size, fs.ErrInvalid)
 	}
-	ok := b.data != nil && b.store.admit(len(p))
-	if ok {
-		n, err := writeData(b.data, p, off)
-		if err != nil {
-			punch(b.data, off, off+int64(n))
-		} else {
-			b.store.wrote(n)
-		}
-		ok = err == nil
-	}
-	if ok {
+	if b.data != nil && b.write(p, off) {
 		b.record(i, off, p)
 	}
 	b.next, b.size = i+1, off+int64(len(p))
+	b.tiling = b.tiling.add(b.size)
 	return nil
+}
+
+func (b *Builder) write(p []byte, off int64) bool {
+	if !b.store.admit(len(p)) {
+		return false
+	}
+	n, err := writeData(b.data, p, off)
+	if err != nil {
+		punch(b.data, off, off+int64(n))
+		n = 0
+	}
+	b.store.refund(len(p) - n)
+	return err == nil
 }
 
 // record notes that chunk i is present.
@@ -150,13 +154,16 @@ func (b *Builder) finishAux() {
 }
 
 func (b *Builder) place(key string) (err error) {
+	if err := b.join(); err != nil {
+		return err
+	}
 	for range openTries {
 		err = b.store.temp.move(b.name, b.store.spaces, key)
 		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if t, err := b.store.banish(b.store.spaces, key); err == nil {
-			b.store.sweepName(t)
+		if err := b.store.expel(key); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	return err

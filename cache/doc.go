@@ -50,18 +50,20 @@
 //
 //	filler   holding storeBase+i: write data; then write the record, seq odd and greater
 //	evictor  holding storeBase+i: write seq even and greater; then punch the data
-//	reader   read data; then read seq
+//	reader   recall the seq known to be right; read data; then read seq
 //
 // A process remembers, in memory, the seq under which it once found the whole
 // chunk to agree with the record's CRC-32C (Space.checked). A read is good if
-// the seq that follows it is the remembered one:
+// the seq that it reads last is the one it recalled first:
 //
-//  1. A record that names an odd seq was written after the chunk's data.
+//  1. A record that names an odd seq is written after the chunk's data.
 //  2. Fillers and evictors exclude each other and only ever raise seq, so an
 //     odd seq s, once left, does not come back.
-//  3. Data is destroyed only by punching, and seq leaves s before that. So
-//     if s is read after the data was, no punching had begun since s was
-//     written, and the data was what the filler wrote.
+//  3. If s was recalled before the data was read and found after, it stood in
+//     the record all that while. Data is destroyed only by punching, and seq
+//     leaves s before that: so no punching began before the data was read.
+//     (Recalling late would be wrong: s may have been written, and found
+//     right by another goroutine, after we read a hole.)
 //  4. Fillers write verified, hence identical, bytes: a filler that rewrites a
 //     present chunk (it was damaged) changes no byte that was right.
 //

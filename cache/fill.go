@@ -134,7 +134,9 @@ func (sp *Space) put(f *flight, i int, p []byte) error {
 	mine := sp.adopt(f, i)
 	sp.deliver(i, p)
 	if mine {
-		sp.keep(i, p)
+		if !sp.keep(i, p) {
+			sp.store.spare.add(sp, i, p)
+		}
 		for !sp.release(f, i) {
 			sp.deliver(i, p)
 		}
@@ -178,12 +180,10 @@ func (sp *Space) adopt(f *flight, i int) bool {
 
 // deliver copies chunk i to those who wait for it. It stays pending.
 func (sp *Space) deliver(i int, p []byte) {
-	start, end := sp.c.Bounds(i)
+	start, _ := sp.c.Bounds(i)
 	wants := sp.waiting(i)
 	for _, w := range wants {
-		if w.off < end && start < w.off+int64(len(w.p)) {
-			copy(w.p[max(start-w.off, 0):], p[max(w.off-start, 0):])
-		}
+		overlap(w.p, w.off, p, start)
 	}
 	sp.mu.Lock()
 	defer sp.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sort"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func irregular(n int, seed uint64) tiles {
 		case 0:
 			end += 1
 		case 1:
-			end += r.Int64N(1 << 20)
+			end += r.Int64N(200 << 10)
 		default:
 			end += r.Int64N(12 << 10)
 		}
@@ -194,3 +195,5 @@ func allocated(t testing.TB, f *os.File) int64 {
 	}
 	return st.Blocks * 512
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -39,7 +39,7 @@ type mark struct {
 	crc  uint32
 	seq  uint32
 	used uint32
-	ok   bool // the sum was right
+	ok   bool // it is a record, present or not
 }
 
 func (m mark) present() bool { return m.ok && m.seq&1 == 1 }
@@ -75,14 +75,15 @@ func (m mark) put(b []byte, i int) {
 
 func getMark(b []byte, i int) mark {
 	le := binary.LittleEndian
-	return mark{
+	m := mark{
 		off:  int64(le.Uint64(b)),
 		len:  le.Uint32(b[8:]),
 		crc:  le.Uint32(b[12:]),
 		seq:  le.Uint32(b[markSeq:]),
 		used: le.Uint32(b[markUsed:]),
-		ok:   le.Uint32(b[markSum:]) == sumMark(b, i),
 	}
+	m.ok = m.len > 0 && m.off >= 0 && le.Uint32(b[markSum:]) == sumMark(b, i)
+	return m
 }
 
 func sumMark(b []byte, i int) uint32 {

@@ -46,19 +46,19 @@ func readObject(f *os.File) ([]byte, error) {
 		return nil, err
 	}
 	if st.Size() < int64(objectTrailer) || st.Size() > maxObject+int64(objectTrailer) {
-		return nil, fmt.Errorf("damaged: %d bytes", st.Size())
+		return nil, fmt.Errorf("%w: %d bytes", ErrDamaged, st.Size())
 	}
 	b := make([]byte, st.Size())
 	if _, err := io.ReadFull(f, b); err != nil {
-		return nil, fmt.Errorf("damaged: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	n := len(b) - sha256.Size
 	if sum := sha256.Sum256(b[:n]); string(sum[:]) != string(b[n:]) {
-		return nil, fmt.Errorf("damaged: checksum differs")
+		return nil, fmt.Errorf("%w: checksum differs", ErrDamaged)
 	}
 	n -= len(objectMagic)
 	if string(b[n:n+len(objectMagic)]) != objectMagic {
-		return nil, fmt.Errorf("damaged: not an object")
+		return nil, fmt.Errorf("%w: not an object", ErrDamaged)
 	}
 	return b[:n:n], nil
 }

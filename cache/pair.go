@@ -19,10 +19,11 @@ import (
 //	 0  8 bytes  pairMagic
 //	 8  u64      inode number of data
 //	16  u64      inode number of marks
-//	24  u64      0
+//	24  u64      the tiling, see tiling
 type pair struct {
 	dir         dir // locked: shared, or exclusive by the one who makes it
 	data, marks *os.File
+	tiling      tiling
 }
 
 const pairMagic = "ocifsmk1"
@@ -48,7 +49,7 @@ func (s *Store) openPair(key string, kind int, wait time.Duration) (p pair, err 
 	if p.dir, err = s.spaces.sub(key); err != nil {
 		return pair{}, err
 	}
-	if p.lock(s, key, kind, wait); err == nil {
+	if err = p.lock(s, key, kind, wait); err == nil {
 		err = p.open(0)
 	}
 	if err != nil {
@@ -87,15 +88,17 @@ func (p *pair) open(flags int) error {
 			return err
 		}
 	}
-	header, err := p.header()
-	if err != nil {
-		return err
-	}
 	var found [markSize]byte
-	if p.marks.ReadAt(found[:], 0); found != header {
-		return errTorn
+	p.marks.ReadAt(found[:], 0)
+	p.tiling = tiling(binary.LittleEndian.Uint64(found[24:]))
+	header, err := p.header()
+	if err == nil && found != header {
+		if string(found[:len(pairMagic)]) != pairMagic {
+			p.tiling = 0 // nor is there a record to be trusted
+		}
+		err = errTorn
 	}
-	return nil
+	return err
 }
 
 func isReadOnly(err error) bool {
@@ -112,6 +115,7 @@ func (p *pair) header() (b [markSize]byte, err error) {
 		}
 		binary.LittleEndian.PutUint64(b[8+8*i:], st.Ino)
 	}
+	binary.LittleEndian.PutUint64(b[24:], uint64(p.tiling))
 	return b, nil
 }
 
@@ -135,11 +139,12 @@ func (p *pair) close() {
 }
 
 // newPair makes an empty space in tmp, locked exclusively.
-func (s *Store) newPair() (p pair, name string, err error) {
+func (s *Store) newPair(t tiling) (p pair, name string, err error) {
 	if p.dir, name, err = s.tempDir(); err != nil {
 		return pair{}, "", err
 	}
 	if err = p.open(unix.O_CREAT); err == errTorn {
+		p.tiling = t
 		err = p.join()
 	}
 	if err != nil {
@@ -151,21 +156,25 @@ func (s *Store) newPair() (p pair, name string, err error) {
 }
 
 // obtain opens the space of that key, shared; it makes it, or makes it whole,
-// if need be.
-func (s *Store) obtain(key string, size int64) (pair, error) {
+// if need be. One with another tiling is thrown out: those who have it open
+// keep it.
+func (s *Store) obtain(key string, t tiling, size int64) (pair, error) {
 	for range openTries {
 		p, err := s.openPair(key, unix.LOCK_SH, lockWait)
 		switch {
-		case err == nil:
+		case err == nil && p.tiling == t:
 			return p, nil
+		case err == nil:
+			p.close()
+			err = s.expel(key)
 		case errors.Is(err, fs.ErrNotExist):
-			err = s.create(key, size)
+			err = s.create(key, t, size)
 		case err == errTorn:
-			err = s.mend(key)
+			err = s.mend(key, t)
 		case err == errMoved:
 			err = nil
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return pair{}, err
 		}
 	}
@@ -173,8 +182,8 @@ func (s *Store) obtain(key string, size int64) (pair, error) {
 }
 
 // create makes an empty space; that there is one already is no error.
-func (s *Store) create(key string, size int64) error {
-	p, name, err := s.newPair()
+func (s *Store) create(key string, t tiling, size int64) error {
+	p, name, err := s.newPair(t)
 	if err != nil {
 		return err
 	}
@@ -191,10 +200,20 @@ func (s *Store) create(key string, size int64) error {
 	return err
 }
 
+// expel takes a space out of the store, and leaves it to those who have it
+// open.
+func (s *Store) expel(key string) error {
+	name, err := s.banish(s.spaces, key)
+	if err == nil {
+		s.sweepName(name)
+	}
+	return err
+}
+
 // mend joins the files of a torn space: as nobody has it open, they can be
 // taken as they are, every chunk being checked on use. If somebody does, the
-// space is left to them and leaves the store.
-func (s *Store) mend(key string) error {
+// space is expelled.
+func (s *Store) mend(key string, t tiling) error {
 	p := pair{}
 	var err error
 	if p.dir, err = s.spaces.sub(key); err != nil {
@@ -204,15 +223,44 @@ func (s *Store) mend(key string) error {
 	switch err = p.lock(s, key, unix.LOCK_EX, mendWait); err {
 	case nil:
 		if err = p.open(unix.O_CREAT); err == errTorn {
-			err = p.join()
+			err = p.rejoin(t)
 		}
 	case errLocked:
-		var t string
-		if t, err = s.banish(s.spaces, key); err == nil {
-			s.sweepName(t)
-		}
+		err = s.expel(key)
 	case errMoved:
 		err = nil
 	}
 	return err
+}
+
+func (p *pair) rejoin(t tiling) error {
+	if p.tiling == 0 {
+		if err := p.marks.Truncate(0); err != nil {
+			return err
+		}
+		p.tiling = t
+	}
+	return p.join()
+}
+
+// A tiling is a hash of where all chunks of a space end; never 0. Records of
+// two tilings must not meet in one file: chunks could overlap, and evicting
+// one would harm another.
+type tiling uint64
+
+const noTiling tiling = 0x6f63696673 // of no chunks
+
+// add extends a tiling by a chunk.
+func (t tiling) add(end int64) tiling {
+	t = (t ^ tiling(end)) * 0x9E3779B97F4A7C15
+	return (t ^ t>>32) | 1<<63
+}
+
+func tilingOf(c Chunks) tiling {
+	t := noTiling
+	for i := range c.Len() {
+		_, end := c.Bounds(i)
+		t = t.add(end)
+	}
+	return t
 }

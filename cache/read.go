@@ -13,6 +13,7 @@ const batch = 4096 / markSize
 
 // scratch is what a read needs beside the reader's own buffer.
 type scratch struct {
+	known [batch]uint32
 	marks [batch * markSize]byte
 	data  [128 << 10]byte
 }
@@ -91,7 +92,12 @@ func (sp *Space) before(i int, p []byte, off int64) int {
 // appends the others to missing.
 func (sp *Space) cached(p []byte, off int64, r run, missing []run) []run {
 	if !sp.onDisk() {
-		return append(missing, r)
+		for i := r.first; i < r.last; i++ {
+			if !sp.spared(i, p, off) {
+				missing = add(missing, i)
+			}
+		}
+		return missing
 	}
 	x := sp.store.scratch.Get().(*scratch)
 	defer sp.store.scratch.Put(x)
@@ -103,8 +109,12 @@ func (sp *Space) cached(p []byte, off int64, r run, missing []run) []run {
 	return missing
 }
 
-// cachedBatch is the way of every warm read: the data, then the records.
+// cachedBatch is the way of every warm read: what is known of the chunks, then
+// the data, then the records. The order matters, see the package comment.
 func (sp *Space) cachedBatch(x *scratch, p []byte, off int64, r run, missing []run) []run {
+	for i := r.first; i < r.last; i++ {
+		x.known[i-r.first] = sp.checked[i].Load()
+	}
 	lo, _ := sp.c.Bounds(r.first)
 	_, hi := sp.c.Bounds(r.last - 1)
 	lo, hi = max(lo, off), min(hi, off+int64(len(p)))
@@ -116,13 +126,15 @@ func (sp *Space) cachedBatch(x *scratch, p []byte, off int64, r run, missing []r
 	for i := r.first; i < r.last; i++ {
 		b := marks[(i-r.first)*markSize:][:markSize]
 		seq := binary.LittleEndian.Uint32(b[markSeq:])
-		good := seq&1 == 1 && seq == sp.checked[i].Load()
+		good := seq&1 == 1 && seq == x.known[i-r.first]
 		if good && lo+int64(n) < hi { // the file was cut
 			_, end := sp.c.Bounds(i)
 			good = end <= lo+int64(n)
 		}
 		if !good && !sp.check(x, i, b, p, off) {
-			missing = add(missing, i)
+			if !sp.spared(i, p, off) {
+				missing = add(missing, i)
+			}
 			continue
 		}
 		if used := binary.LittleEndian.Uint32(b[markUsed:]); now-used >= stampEvery {
@@ -130,6 +142,12 @@ func (sp *Space) cachedBatch(x *scratch, p []byte, off int64, r run, missing []r
 		}
 	}
 	return missing
+}
+
+// spared reads chunk i from memory, if it couldn't be written to disk lately.
+func (sp *Space) spared(i int, p []byte, off int64) bool {
+	start, _ := sp.c.Bounds(i)
+	return sp.store.spare.copy(sp, i, start, p, off)
 }
 
 // stamp notes that chunk i, whose record is b, is in use.

@@ -74,7 +74,7 @@ func (s *Store) Space(key string, c Chunks, fill Fill) (*Space, error) {
 	}
 	sp.pending = make(map[int]*pending)
 	sp.stopped, sp.stop = context.WithCancel(s.stopped)
-	if p, err := s.obtain(key, sp.size); err == nil {
+	if p, err := s.obtain(key, tilingOf(c), sp.size); err == nil {
 		sp.pair = p
 		sp.checked = make([]atomic.Uint32, sp.count)
 		now := unix.NsecToTimeval(time.Now().UnixNano())
@@ -123,6 +123,7 @@ func (sp *Space) Close() error {
 	}
 	sp.stop()
 	sp.flights.Wait()
+	sp.store.spare.forget(sp)
 	if sp.aux != nil {
 		sp.aux.f.Close()
 	}

@@ -27,6 +27,7 @@ type Store struct {
 	root, objects, spaces, locks, temp dir
 
 	budget  budget
+	spare   spare
 	scratch sync.Pool // of *scratch
 
 	stop    context.CancelFunc

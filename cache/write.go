@@ -10,14 +10,21 @@ import (
 )
 
 // keep writes chunk i, verified, to the disk, if it can be had and there is
-// room. Nobody depends on it.
-func (sp *Space) keep(i int, p []byte) {
+// room, and reports whether it did.
+func (sp *Space) keep(i int, p []byte) bool {
 	if !sp.onDisk() || int64(len(p)) > math.MaxUint32 || !sp.store.admit(len(p)) {
-		return
+		return false
 	}
+	n, ok := sp.write(i, p)
+	sp.store.refund(len(p) - n)
+	return ok
+}
+
+// write writes chunk i and its record. It returns how many bytes that took.
+func (sp *Space) write(i int, p []byte) (int, bool) {
 	from := int64(storeBase) + int64(i)
 	if !poll(sp.stopped, storePause, storeWait, func() bool { return lockRange(sp.marks, from, from+1) == nil }) {
-		return
+		return 0, false
 	}
 	defer unlockRange(sp.marks, from, from+1)
 	start, _ := sp.c.Bounds(i)
@@ -29,9 +36,9 @@ func (sp *Space) keep(i int, p []byte) {
 	}
 	if err != nil {
 		sp.drop(i, start, start+int64(n))
-		return
+		return 0, false
 	}
-	sp.store.wrote(n)
+	return n, true
 }
 
 // drop frees what was written of chunk i. The store lock is held.
