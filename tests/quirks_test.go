@@ -274,6 +274,7 @@ func pathOf(word string) string {
 // cases, which a sketch leaves out.
 func TestQuirksAttributes(t *testing.T) {
 	needFUSE(t)
+	needRoot(t, "look into directories of other users")
 	old, far := time.Date(1950, 1, 2, 3, 4, 5, 600, time.UTC), time.Date(2500, 1, 2, 3, 4, 5, 600, time.UTC)
 	layers := []lt.Layer{
 		lt.GzipLayer(lt.Tar(lt.Dir("./", lt.Mode(0o711), lt.Owner(1, 2)),

@@ -97,7 +97,11 @@ func (d *demo) look() error {
 		return err
 	}
 	const script = `read line < /etc/motd; echo "$line"`
-	err = d.step([]string{"chroot", d.mnt, "sh", "-c", "'read line < /etc/motd; …'"}, func() (string, error) {
+	how := []string{"chroot", d.mnt, "sh", "-c", "'read line < /etc/motd; …'"}
+	if os.Getuid() != 0 {
+		how = []string{d.mnt + d.machine.shell.interpreter, "…", d.mnt + d.machine.shell.path, "-c …"}
+	}
+	err = d.step(how, func() (string, error) {
 		out, err := d.machine.shell.command(d.mnt, "-c", strings.ReplaceAll(script, "/etc/motd", d.motd())).CombinedOutput()
 		if err != nil {
 			return "", fmt.Errorf("%s from the image: %w: %s", d.machine.shell.path, err, out)
@@ -140,7 +144,10 @@ func (d *demo) step(command []string, do func() (string, error)) error {
 		return err
 	}
 	line := strings.ReplaceAll(strings.Join(command, " "), d.dir+"/", "")
-	told := fmt.Sprintf("$ %-44s %6.2f s %4d requests %9s  %s", line, took.Seconds(), d.registry.Count(), megabytes(d.registry.Bytes()), said)
+	if len(line) > 48 {
+		line = line[:47] + "…"
+	}
+	told := fmt.Sprintf("$ %-48s %6.2f s %4d requests %9s  %s", line, took.Seconds(), d.registry.Count(), megabytes(d.registry.Bytes()), said)
 	say("%s", strings.TrimSpace(told))
 	return nil
 }
