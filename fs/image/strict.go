@@ -17,7 +17,9 @@ const maxDepth = 32
 // (it ignores case and lets the last one win; others do not).
 func unmarshal(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
-	if err := object(d, "", 0); err != nil {
+	if err := object(d, "", 0); err == io.EOF {
+		return io.ErrUnexpectedEOF
+	} else if err != nil {
 		return err
 	}
 	if _, err := d.Token(); err != io.EOF {

@@ -23,7 +23,9 @@ type Error struct {
 	Err   error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("layer %d: entry %q: %v", e.Layer, e.Entry, e.Err) }
+func (e *Error) Error() string {
+	return fmt.Sprintf("layer %d: entry %q: %v", e.Layer+1, e.Entry, e.Err)
+}
 
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -101,7 +103,7 @@ func (m *merger) merge(layer int, t *index.TOC) error {
 		n++
 	}
 	if n != t.NumEntries() {
-		return fmt.Errorf("layer %d: %d of its %d entries are there", layer, n, t.NumEntries())
+		return fmt.Errorf("layer %d: %d of its %d entries are there", layer+1, n, t.NumEntries())
 	}
 	if err := m.settle(); err != nil {
 		return err
