@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -128,6 +129,9 @@ func startDaemon(s mountSpec) (orders, events *os.File, wait func() error, err e
 		return nil, nil, nil, err
 	}
 	defer eventW.Close()
+	// A shell's descriptors, a lock or a pipe, must not live as long as the
+	// daemon does. (Kernels before 5.11 refuse; then it inherits them.)
+	unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	cmd := exec.Command("/proc/self/exe", "daemon", "--", s.Image.Ref, s.Mountpoint)
 	cmd.Args[0] = "ocifs"
 	cmd.Stderr = os.Stderr

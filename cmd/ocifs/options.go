@@ -53,6 +53,8 @@ func readOptions(opts []string, f *mountFlags, flags []cli.Flag, set func(name, 
 		case slices.Contains(ignoredOptions, key) && !has, strings.HasPrefix(key, "x-"),
 			key == "user" || key == "comment":
 		case !has && f.set(key):
+		case slices.Contains(ignoredOptions, key):
+			return usagef("-o %s takes no value", key)
 		case key == "remount" || key == "bind" || key == "rbind" || key == "move":
 			return usagef("-o %s: an image cannot be mounted that way", key)
 		default:
@@ -105,7 +107,7 @@ func flagOption(key, value string, has bool, flags []cli.Flag, set func(name, va
 		value = "true"
 	}
 	if err := set(f.Names()[0], value); err != nil {
-		return usagef("-o %s: %s", key, plainUsage(err))
+		return usagef("-o %s: %q is no value for it", key, value)
 	}
 	return nil
 }
