@@ -50,13 +50,15 @@ func Build(ctx context.Context, r io.ReadCloser, sink Sink, o Options) (*TOC, er
 	}
 	in := newInput(ctx, r, o)
 	defer in.close()
-	b := &builder{ctx: ctx, sink: sink, o: o, in: in, toc: new(TOC)}
+	b := &builder{ctx: ctx, sink: sink, o: o, in: in, toc: new(TOC), stream: new(stream)}
 	if err := b.run(); err != nil {
 		return nil, in.blame(err)
 	}
 	if err := in.finish(b.toc); err != nil {
 		return nil, err
 	}
+	b.stream.format, b.stream.blob = b.toc.format, b.toc.blobSize
+	b.toc.tiling = b.stream
 	return b.toc, check("diffID", o.DiffID, b.toc.diffID)
 }
 
@@ -107,7 +109,9 @@ type builder struct {
 	sink Sink
 	o    Options
 	in   *input
-	toc  *TOC
+
+	toc    *TOC    // all but its tiling, which is
+	stream *stream // this one
 }
 
 func (b *builder) run() error {

@@ -59,17 +59,17 @@ func resume(state []byte, n int64) (hash.Hash, error) {
 }
 
 // state is the chain's state after chunk i; after the last, the digest.
-func (t *TOC) state(i int) []byte { return t.chain[i*stateSize : (i+1)*stateSize] }
+func (s *stream) state(i int) []byte { return s.chain[i*stateSize : (i+1)*stateSize] }
 
 // verify says whether p is chunk i.
-func (t *TOC) verify(i int, p []byte) error {
-	start, end := t.Bounds(i)
+func (s *stream) verify(i int, p []byte) error {
+	start, end := s.Bounds(i)
 	if int64(len(p)) != end-start {
-		return &ChunkError{Chunk: i, Digest: string(t.blob)}
+		return &ChunkError{Chunk: i}
 	}
 	var before []byte
 	if i > 0 {
-		before = t.state(i - 1)
+		before = s.state(i - 1)
 	}
 	h, err := resume(before, start)
 	if err != nil {
@@ -77,13 +77,13 @@ func (t *TOC) verify(i int, p []byte) error {
 	}
 	h.Write(p)
 	var got []byte
-	if i == t.Len()-1 {
+	if i == s.Len()-1 {
 		got = h.Sum(nil)
 	} else if got, err = stateOf(nil, h); err != nil {
 		return err
 	}
-	if string(got) != string(t.state(i)) {
-		return &ChunkError{Chunk: i, Digest: string(t.blob)}
+	if string(got) != string(s.state(i)) {
+		return &ChunkError{Chunk: i}
 	}
 	return nil
 }

@@ -13,30 +13,23 @@ import (
 const (
 	fileMagic   = "ocifstoc"
 	fileVersion = 1
-	pointSize   = 8 + 8 + 8 + 4 // out, bit, win, winLen
-	maxDigest   = 7 + 128       // "sha512:" and its hex
+	maxDigest   = 7 + 128 // "sha512:" and its hex
 )
+
+var le = binary.LittleEndian
 
 // Append appends t's stored form to b.
 func (t *TOC) Append(b []byte) []byte {
-	le := binary.LittleEndian
+	section := t.tiling.append(nil)
 	b = append(b, fileMagic...)
-	b = append(b, fileVersion, byte(t.format), 0, 0)
-	b = le.AppendUint32(b, ChunkSize)
-	for _, v := range []int64{t.size, t.blobSize, int64(t.nentries), int64(len(t.entries)), int64(len(t.points)), t.windows} {
+	b = append(b, fileVersion, byte(t.format), 0, 0, 0, 0, 0, 0)
+	for _, v := range []int64{t.size, t.blobSize, int64(len(section)), int64(t.nentries), int64(len(t.entries))} {
 		b = le.AppendUint64(b, uint64(v))
 	}
 	for _, d := range []digest.Digest{t.blob, t.diffID} {
 		b = append(le.AppendUint16(b, uint16(len(d))), d...)
 	}
-	b = append(b, t.chain...)
-	for _, p := range t.points {
-		b = le.AppendUint64(b, uint64(p.out))
-		b = le.AppendUint64(b, uint64(p.bit))
-		b = le.AppendUint64(b, uint64(p.win))
-		b = le.AppendUint32(b, p.winLen)
-	}
-	return append(b, t.entries...)
+	return append(append(b, section...), t.entries...)
 }
 
 // errFile is what a damaged stored TOC is refused with.
@@ -52,49 +45,32 @@ func Parse(b []byte) (*TOC, error) {
 	if string(f.take(len(fileMagic))) != fileMagic {
 		return nil, errFile
 	}
-	head := f.take(4)
-	if head == nil || head[0] != fileVersion {
+	head := f.take(8)
+	if head == nil || head[0] != fileVersion || string(head[2:]) != "\x00\x00\x00\x00\x00\x00" {
 		return nil, fmt.Errorf("%w: an unknown version", errFile)
 	}
 	t.format = Format(head[1])
-	if t.format < Tar || t.format > Zstd || f.uint32() != ChunkSize {
-		return nil, errFile
-	}
 	t.size, t.blobSize = f.int(math.MaxInt64-ChunkSize), f.int(math.MaxInt64/8)
+	section := f.int(int64(len(b)))
 	nentries, lentries := f.int(math.MaxInt32), f.int(int64(len(b)))
-	npoints := f.int(int64(len(b) / pointSize))
-	t.windows = f.int(math.MaxInt64)
 	t.blob, t.diffID = f.digest(), f.digest()
-	if chunks := (t.size + ChunkSize - 1) / ChunkSize; chunks <= int64(len(b)/stateSize) {
-		t.chain = f.take(int(chunks) * stateSize)
-	}
-	t.readPoints(&f, int(npoints))
+	s := fields{b: f.take(int(section))}
 	t.nentries, t.entries = int(nentries), f.take(int(lentries))
-	if f.bad || len(f.b) != 0 || len(t.chain) != t.Len()*stateSize {
+	if f.bad || len(f.b) != 0 {
 		return nil, errFile
 	}
-	return t, t.checkAll()
+	var err error
+	if t.tiling, err = t.parseTiling(&s); err != nil {
+		return nil, err
+	}
+	if s.bad || len(s.b) != 0 {
+		return nil, errFile
+	}
+	return t, t.checkEntries()
 }
 
-func (t *TOC) readPoints(f *fields, n int) {
-	t.points = make([]point, n)
-	for i := range t.points {
-		t.points[i] = point{out: f.int(t.size), bit: f.int(8 * t.blobSize), win: f.int(t.windows), winLen: f.uint32()}
-	}
-}
-
-// checkAll checks what the parts of a TOC have to do with each other.
-func (t *TOC) checkAll() error {
-	last := point{}
-	for i, p := range t.points {
-		if i == 0 && p.out != 0 || i > 0 && (p.out <= last.out || p.bit <= last.bit) || int64(p.winLen) > t.windows-p.win {
-			return fmt.Errorf("%w: checkpoint %d", errFile, i)
-		}
-		last = p
-	}
-	if len(t.points) == 0 && t.format != Tar && t.size > 0 || t.format == Tar && t.blobSize != t.size {
-		return fmt.Errorf("%w: nowhere to begin", errFile)
-	}
+// checkEntries checks that entries are sound and within the decoded space.
+func (t *TOC) checkEntries() error {
 	n, e, c := 0, new(Entry), cursor{b: t.entries}
 	limits := Limits{Xattrs: math.MaxInt, Extents: math.MaxInt} // Build kept to its own
 	for c.next(e) {

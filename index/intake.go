@@ -31,7 +31,7 @@ func newIntake(b *builder, p *pipe) *intake {
 
 // run takes in all there is, and completes the TOC but for the blob's part.
 func (k *intake) run() error {
-	t := k.b.toc
+	t, s := k.b.toc, k.b.stream
 	err := scan(&spaceReader{next: k.next}, k.b.o.Limits, func(e *Entry) error {
 		t.entries = appendEntry(t.entries, e, &k.delta)
 		t.nentries++
@@ -44,9 +44,10 @@ func (k *intake) run() error {
 		return err
 	}
 	sum := k.sha.Sum(nil)
-	if n := t.Len(); n > 0 {
-		t.chain = append(t.chain[:(n-1)*stateSize], sum...)
+	if n := s.Len(); n > 0 {
+		s.chain = append(s.chain[:(n-1)*stateSize], sum...)
 	}
+	t.size = s.size
 	t.diffID = digest.NewDigestFromBytes(digest.SHA256, sum)
 	if k.other != nil {
 		t.diffID = k.other.Digest()
@@ -75,10 +76,10 @@ func (k *intake) take(p piece) error {
 	if err := k.keepPoints(p.marks); err != nil || len(p.chunk) == 0 {
 		return err
 	}
-	t := k.b.toc
-	i, off := int(t.size/ChunkSize), t.size
-	t.size += int64(len(p.chunk))
-	if err := k.b.o.Limits.decoded(t.size, k.b.in.n.Load()); err != nil {
+	s := k.b.stream
+	i, off := int(s.size/ChunkSize), s.size
+	s.size += int64(len(p.chunk))
+	if err := k.b.o.Limits.decoded(s.size, k.b.in.n.Load()); err != nil {
 		return err
 	}
 	k.sha.Write(p.chunk)
@@ -92,19 +93,19 @@ func (k *intake) take(p piece) error {
 			return err
 		}
 	}
-	t.chain = append(t.chain, state...)
+	s.chain = append(s.chain, state...)
 	return k.b.sink.Chunk(i, off, p.chunk)
 }
 
 func (k *intake) keepPoints(marks []mark) error {
-	t := k.b.toc
+	s := k.b.stream
 	for _, m := range marks {
 		k.window = k.window[:0]
 		if m.state != nil {
 			k.window = m.state.Append(k.window)
 		}
-		t.points = append(t.points, point{m.out, m.bit, t.windows, uint32(len(k.window))})
-		t.windows += int64(len(k.window))
+		s.points = append(s.points, point{m.out, m.bit, s.windows, uint32(len(k.window))})
+		s.windows += int64(len(k.window))
 		if len(k.window) > 0 {
 			if err := k.b.sink.Window(k.window); err != nil {
 				return err

@@ -18,15 +18,13 @@ type TOC struct {
 
 	entries  []byte // see entries.go
 	nentries int
-	chain    []byte  // stateSize bytes per chunk: see chain.go
-	points   []point // where decoding can begin, the first at 0: see point.go
-	windows  int64   // length of the windows file
+	tiling   tiling // see tiling.go
 }
 
 // New makes a TOC of entries with no data behind them, for building trees by
 // hand: its decoded space is empty, whatever the entries say.
 func New(entries []Entry) *TOC {
-	t := &TOC{nentries: len(entries)}
+	t := &TOC{nentries: len(entries), tiling: new(stream)}
 	var d delta
 	for i := range entries {
 		t.entries = appendEntry(t.entries, &entries[i], &d)
@@ -63,13 +61,10 @@ func (t *TOC) Entries() iter.Seq[*Entry] {
 }
 
 // Len is the number of chunks.
-func (t *TOC) Len() int { return int((t.size + ChunkSize - 1) / ChunkSize) }
+func (t *TOC) Len() int { return t.tiling.Len() }
 
 // Bounds is the interval [start, end) of the decoded space that chunk i tiles.
-func (t *TOC) Bounds(i int) (start, end int64) {
-	start = int64(i) * ChunkSize
-	return start, min(start+ChunkSize, t.size)
-}
+func (t *TOC) Bounds(i int) (start, end int64) { return t.tiling.Bounds(i) }
 
 // At is the chunk that holds byte off of the decoded space.
-func (t *TOC) At(off int64) int { return int(off / ChunkSize) }
+func (t *TOC) At(off int64) int { return t.tiling.At(off) }
