@@ -49,7 +49,7 @@ func (d dir) open(name string, flags int) (*os.File, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		f.Close()
-		return nil, fmt.Errorf("open %s: not a regular file", name)
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errNotFile}
 	}
 	return f, nil
 }
@@ -57,6 +57,9 @@ func (d dir) open(name string, flags int) (*os.File, error) {
 // sub opens a directory within d; "." gives d again, with a descriptor (and
 // locks) of its own.
 func (d dir) sub(name string) (dir, error) { return dirAt(d.fd(), name) }
+
+// errNotFile: what is there in a file's place isn't one.
+var errNotFile = errors.New("not a regular file")
 
 func (d dir) mkdir(name string) error {
 	return pathError("mkdir", name, unix.Mkdirat(d.fd(), name, 0o700))
@@ -84,7 +87,7 @@ func (d dir) remove(name string) error {
 	return pathError("remove", name, unix.Unlinkat(d.fd(), name, 0))
 }
 
-// removeAll removes a file, or a directory of files.
+// removeAll removes a file, or a directory and all in it.
 func (d dir) removeAll(name string) error {
 	err := unix.Unlinkat(d.fd(), name, 0)
 	if err != unix.EISDIR {
@@ -97,7 +100,7 @@ func (d dir) removeAll(name string) error {
 	defer sub.Close()
 	names, err := sub.names()
 	for _, n := range names {
-		err = errors.Join(err, sub.remove(n))
+		err = errors.Join(err, sub.removeAll(n))
 	}
 	if err != nil {
 		return err

@@ -38,8 +38,8 @@ var (
 )
 
 const (
-	lockWait  = 10 * time.Second // for a space that is being emptied
-	mendWait  = time.Second      // for others to leave a torn space
+	lockWait  = 10 * time.Second       // for a space that is being emptied
+	mendWait  = 100 * time.Millisecond // for others who just try to open a torn space
 	openTries = 20
 )
 
@@ -81,7 +81,7 @@ func (p *pair) open(flags int) error {
 		if isReadOnly(err) {
 			*f.to, err = p.dir.open(f.name, unix.O_RDONLY)
 		}
-		if errors.Is(err, fs.ErrNotExist) {
+		if err != nil && flags == 0 && notFile(err) {
 			return errTorn
 		}
 		if err != nil {
@@ -99,6 +99,17 @@ func (p *pair) open(flags int) error {
 		err = errTorn
 	}
 	return err
+}
+
+// notFile reports whether an error of open says that there is no such file, or
+// something else in its place.
+func notFile(err error) bool {
+	for _, e := range []error{fs.ErrNotExist, errNotFile, unix.ELOOP, unix.EISDIR} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func isReadOnly(err error) bool {
@@ -156,21 +167,23 @@ func (s *Store) newPair(t tiling) (p pair, name string, err error) {
 }
 
 // obtain opens the space of that key, shared; it makes it, or makes it whole,
-// if need be. One with another tiling is thrown out: those who have it open
-// keep it.
+// if need be. One with another tiling is expelled.
 func (s *Store) obtain(key string, t tiling, size int64) (pair, error) {
 	for range openTries {
 		p, err := s.openPair(key, unix.LOCK_SH, lockWait)
 		switch {
-		case err == nil && p.tiling == t:
+		case err == nil && p.tiling == t && p.length() >= size:
 			return p, nil
+		case err == nil && p.tiling == t: // it was cut
+			p.close()
+			err = s.mend(key, t, size)
 		case err == nil:
 			p.close()
 			err = s.expel(key)
 		case errors.Is(err, fs.ErrNotExist):
 			err = s.create(key, t, size)
 		case err == errTorn:
-			err = s.mend(key, t)
+			err = s.mend(key, t, size)
 		case err == errMoved:
 			err = nil
 		}
@@ -210,10 +223,10 @@ func (s *Store) expel(key string) error {
 	return err
 }
 
-// mend joins the files of a torn space: as nobody has it open, they can be
-// taken as they are, every chunk being checked on use. If somebody does, the
-// space is expelled.
-func (s *Store) mend(key string, t tiling) error {
+// mend makes a space whole whose files are missing, cut or not each other's.
+// As nobody has it open, they can be taken as they are, every chunk being
+// checked on use. If somebody does, the space is expelled.
+func (s *Store) mend(key string, t tiling, size int64) error {
 	p := pair{}
 	var err error
 	if p.dir, err = s.spaces.sub(key); err != nil {
@@ -222,8 +235,8 @@ func (s *Store) mend(key string, t tiling) error {
 	defer p.close()
 	switch err = p.lock(s, key, unix.LOCK_EX, mendWait); err {
 	case nil:
-		if err = p.open(unix.O_CREAT); err == errTorn {
-			err = p.rejoin(t)
+		if err = p.mend(t, size); notFile(err) {
+			err = s.destroy(key)
 		}
 	case errLocked:
 		err = s.expel(key)
@@ -231,6 +244,26 @@ func (s *Store) mend(key string, t tiling) error {
 		err = nil
 	}
 	return err
+}
+
+func (p *pair) mend(t tiling, size int64) error {
+	err := p.open(unix.O_CREAT)
+	if err == errTorn {
+		err = p.rejoin(t)
+	}
+	if err == nil && p.length() < size {
+		err = p.data.Truncate(size)
+	}
+	return err
+}
+
+// length is that of the data file.
+func (p *pair) length() int64 {
+	st, err := p.data.Stat()
+	if err != nil {
+		return 0
+	}
+	return st.Size()
 }
 
 func (p *pair) rejoin(t tiling) error {

@@ -12,12 +12,22 @@ import (
 // keep writes chunk i, verified, to the disk, if it can be had and there is
 // room, and reports whether it did.
 func (sp *Space) keep(i int, p []byte) bool {
-	if !sp.onDisk() || int64(len(p)) > math.MaxUint32 || !sp.store.admit(len(p)) {
+	if !sp.onDisk() || int64(len(p)) > math.MaxUint32 || !sp.sound() || !sp.store.admit(len(p)) {
 		return false
 	}
 	n, ok := sp.write(i, p)
 	sp.store.refund(len(p) - n)
 	return ok
+}
+
+// sound reports whether the data file may be written to. Not if it was cut: to
+// write beyond its end would make zeros of what other readers know to be
+// present, while reads beyond the end just find nothing. Nor if it was
+// deleted: its bytes would count nowhere.
+func (sp *Space) sound() bool {
+	var st unix.Stat_t
+	err := unix.Fstat(int(sp.data.Fd()), &st)
+	return err == nil && st.Nlink > 0 && st.Size >= sp.size
 }
 
 // write writes chunk i and its record. It returns how many bytes that took.
