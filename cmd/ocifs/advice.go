@@ -88,15 +88,17 @@ func advice(err error) []string {
 // in a layout or an archive.
 func ofRegistry(err error) bool {
 	var e *fetch.Error
-	if !errors.As(err, &e) {
-		return false
-	}
+	return errors.As(err, &e) && !isLocal(e.Name)
+}
+
+// isLocal says whether a reference in full is of an image on this machine.
+func isLocal(name string) bool {
 	for _, local := range []string{"/", "oci:", "oci-archive:", "docker-archive:"} {
-		if strings.HasPrefix(e.Name, local) {
-			return false
+		if strings.HasPrefix(name, local) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 func mountAdvice(err error) []string {

@@ -22,7 +22,6 @@ Symbolic links are followed inside the image.`,
 		UsageText: `
 $ ocifs cat docker.io/library/alpine /etc/os-release
 $ ocifs cat oci:/srv/app:v2 usr/bin/app > app`,
-		Flags:  []cli.Flag{platformFlag()},
 		Action: look(cat),
 	}
 }

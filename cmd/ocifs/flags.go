@@ -11,6 +11,7 @@ import (
 
 // Categories of flags, as help shows them. A command's own flags have none.
 const (
+	categoryImage    = "image" // of commands that open one; the others only tolerate them
 	categoryRegistry = "registry"
 	categoryGlobal   = "everywhere"
 )
@@ -94,11 +95,12 @@ func fromEnv(f cli.Flag) {
 // globalFlags are the flags every command has.
 func globalFlags() []cli.Flag {
 	return append(registryFlags(),
-		&cli.StringFlag{Name: "cache-dir", Category: categoryGlobal, Usage: "keep decoded layers and indexes below `DIR`"},
-		&cli.StringFlag{Name: "state-dir", Category: categoryGlobal, Usage: "record live mounts below `DIR`"},
+		&cli.StringFlag{Name: "platform", Category: categoryImage, Usage: "choose the image for `OS/ARCH`[/VARIANT], not for this machine"},
+		&cli.StringFlag{Name: "cache-dir", Category: categoryImage, Usage: "keep decoded layers and indexes below `DIR` (of root /var/cache/ocifs, else $XDG_CACHE_HOME/ocifs or ~/.cache/ocifs)"},
+		&cli.StringFlag{Name: "state-dir", Category: categoryGlobal, Usage: "record live mounts below `DIR` (of root /run/ocifs, else $XDG_RUNTIME_DIR/ocifs or $TMPDIR/ocifs-UID)"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Category: categoryGlobal, Usage: "print results and errors only"},
 		&cli.BoolFlag{Name: "no-progress", Category: categoryGlobal, Usage: "show no progress, also on a terminal"},
-		&cli.StringFlag{Name: "color", Value: "auto", Category: categoryGlobal, Usage: "`WHEN` to use colour: auto, always, never"},
+		&cli.StringFlag{Name: "color", Value: "auto", Category: categoryGlobal, Usage: "use colour `WHEN`: auto, always, never"},
 		&cli.StringFlag{Name: "log-level", Value: "warn", Category: categoryGlobal, Usage: "log from `LEVEL` on: debug, info, warn, error"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Category: categoryGlobal, Usage: "log as `FORMAT`: text, json"},
 	)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
@@ -43,8 +44,11 @@ $ ocifs umount /mnt/py
 }
 
 // references is what --help says of how to name an image.
-const references = `  alpine, ghcr.io/o/r:tag, r.example/app@sha256:…   in a registry (docker.io if none is named)
-  oci:DIR[:TAG], oci:DIR@sha256:…                   an OCI image layout on this machine
+const references = `  alpine, ghcr.io/o/r:tag, localhost:5000/r@sha256:…   in a registry
+  oci:DIR, oci:DIR:TAG, oci:DIR@sha256:…               in an OCI image layout
+  oci-archive:FILE, oci-archive:FILE:TAG               in one that is a tar archive
+  docker-archive:FILE, docker-archive:FILE:NAME:TAG    in what docker save writes
+  /PATH, ./PATH, /PATH:TAG                             in whichever of these it is
 `
 
 func commandHelp(b *strings.Builder, path []*cli.Command) {
@@ -65,37 +69,62 @@ func commandHelp(b *strings.Builder, path []*cli.Command) {
 			fmt.Fprintf(b, "  %-10s %s\n", s.Name, s.Usage)
 		}
 	}
-	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	for _, g := range []struct{ category, title string }{
-		{"", "flags"}, {categoryRegistry, "flags for registries"}, {categoryGlobal, "flags of every command"},
-	} {
-		flagHelp(t, c.Flags, g.category, g.title)
+	flagHelp(b, c.Flags, "", "flags")
+	if strings.HasPrefix(c.ArgsUsage, "IMAGE") {
+		flagHelp(b, c.Flags, categoryImage, "flags for images")
+		flagHelp(b, c.Flags, categoryRegistry, "flags for registries")
 	}
-	t.Flush()
-	b.WriteString("\nEvery flag can be given in the environment: --cache-dir as OCIFS_CACHE_DIR.\n")
-	b.WriteString("Flags may stand anywhere on the line; what follows -- is no flag.\n")
+	flagHelp(b, c.Flags, categoryGlobal, "flags of every command")
+	b.WriteString(`
+Flags may stand anywhere on the line; what follows -- is no flag. Each can be
+given in the environment, too: --state-dir as OCIFS_STATE_DIR (but not what
+says which mounts to unmount).
+`)
 	fmt.Fprintf(b, "\nexit codes:\n%s", exitTable)
 }
 
-func flagHelp(t io.Writer, flags []cli.Flag, category, title string) {
+// Columns of help: where the words about a flag begin, and where lines end.
+const (
+	helpColumn = 28
+	helpWidth  = 80
+)
+
+// flagHelp lists the flags of a category.
+func flagHelp(b *strings.Builder, flags []cli.Flag, category, title string) {
 	for _, f := range flags {
 		d, ok := f.(cli.DocGenerationFlag)
 		if c, isC := f.(cli.CategorizableFlag); !ok || !isC || c.GetCategory() != category {
 			continue
 		}
-		if v, ok := f.(cli.VisibleFlag); ok && !v.IsVisible() {
-			continue
-		}
 		if title != "" {
-			fmt.Fprintf(t, "\n%s:\n", title)
+			fmt.Fprintf(b, "\n%s:\n", title)
 			title = ""
 		}
 		value, usage := flag.UnquoteUsage(&flag.Flag{Usage: d.GetUsage()})
 		if !d.TakesValue() {
 			value = ""
 		}
-		fmt.Fprintf(t, "  %s\t%s\n", strings.TrimSpace(spelled(f.Names())+" "+value), usage+defaultOf(f))
+		name := strings.TrimSpace(spelled(f.Names()) + " " + value)
+		lines := wrap(usage+defaultOf(f), helpWidth-helpColumn)
+		fmt.Fprintf(b, "  %-*s", helpColumn-2, name)
+		if utf8.RuneCountInString(name) > helpColumn-4 {
+			fmt.Fprintf(b, "\n%*s", helpColumn, "")
+		}
+		fmt.Fprintln(b, strings.Join(lines, "\n"+strings.Repeat(" ", helpColumn)))
 	}
+}
+
+// wrap breaks text into lines of at most width columns, where words allow.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, w := range strings.Fields(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(w) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + w)
+	}
+	return append(lines, line)
 }
 
 // spelled is the names of a flag, the short one first.

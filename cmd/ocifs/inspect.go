@@ -32,7 +32,6 @@ $ ocifs inspect --config alpine | jq .config.Env`,
 			&cli.BoolFlag{Name: "manifest", Usage: "print the platform's manifest byte for byte"},
 			&cli.BoolFlag{Name: "config", Usage: "print the platform's configuration byte for byte"},
 			jsonFlag(),
-			platformFlag(),
 		},
 		Action: talk(inspect),
 	}

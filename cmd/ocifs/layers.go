@@ -20,7 +20,7 @@ entries of their archives, and whether they can be read in pieces (lazy) or
 had to be read through now, to make their index; the next time it is there.`,
 		UsageText: `
 $ ocifs layers docker.io/library/python:3.13`,
-		Flags:  []cli.Flag{jsonFlag(), platformFlag()},
+		Flags:  []cli.Flag{jsonFlag()},
 		Action: look(layers),
 	}
 }

@@ -20,7 +20,8 @@ func lsCommand() *cli.Command {
 		Description: `Lists files as the mounted image would show them, without mounting it. Paths
 count from the image's root, which is also the default. Names that are not
 plain text are shown as the shell's $'…'; a plain list into a pipe has them
-byte for byte, and JSON has their bytes in path_base64.`,
+byte for byte, and JSON has their bytes in path_base64. A symbolic link to a
+directory is followed, but not with -l or --json.`,
 		UsageText: `
 $ ocifs ls -l docker.io/library/alpine /etc
 $ ocifs ls -R --json oci:/srv/app:v2 | jq -r '.entries[] | select(.size > 1e6) | .path'`,
@@ -30,7 +31,6 @@ $ ocifs ls -R --json oci:/srv/app:v2 | jq -r '.entries[] | select(.size > 1e6) |
 			&cli.BoolFlag{Name: "recursive", Aliases: []string{"R"}, Usage: "list directories below, too"},
 			&cli.BoolFlag{Name: "human", Aliases: []string{"h"}, Usage: "with -l, show sizes like 42M"},
 			jsonFlag(),
-			platformFlag(),
 		},
 		Action: look(func(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) error {
 			l := &lister{
@@ -73,7 +73,7 @@ func (l *lister) list(ctx context.Context, paths []string) error {
 	var failed error
 	var files, dirs []listed
 	for _, p := range paths {
-		n, err := l.img.find(p, !l.long)
+		n, err := l.img.find(p, !l.long && !l.json)
 		if err != nil {
 			l.u.fail(ctx, &failed, err)
 			continue

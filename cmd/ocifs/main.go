@@ -93,6 +93,7 @@ func withSignals(parent context.Context) (context.Context, func()) {
 		defer close(done)
 		select {
 		case s := <-c:
+			signal.Stop(c) // a second one ends the process, unless serve waits for it
 			cancel(interrupted{s.(syscall.Signal)})
 		case <-ctx.Done():
 		}

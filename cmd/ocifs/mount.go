@@ -24,7 +24,12 @@ Layers that can be read in pieces are fetched as they are read. Others are read
 through once, the first time any image with them is mounted; what that decodes
 is kept, and later mounts have it at once.
 
-Root can mount anywhere; others need fusermount3 and a directory of their own.`,
+Root can mount anywhere; others need fusermount3 and a directory of their own.
+
+The options of -o: suid and dev honour setuid bits and device nodes, which are
+dead otherwise; allow_other lets other users in, as far as the permissions in
+the image do (root's mounts always have it); and any flag, as name=value. Those
+of mount(8) and fstab(5) that mean nothing here are ignored.`,
 		UsageText: `
 $ ocifs mount docker.io/library/python:3.13 /mnt/py
 $ ocifs mount -o suid,dev oci:/srv/images/app:v2 /mnt/app
@@ -32,10 +37,9 @@ $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "serve until unmounted or interrupted, instead of in the background"},
 			&cli.BoolFlag{Name: "debug", Aliases: []string{"d"}, Usage: "log all there is to log; implies -f"},
-			&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTIONS`, separated by commas: suid, dev (honour setuid bits and device nodes), allow_other, any flag as name=value; those of fstab that are not ours are ignored"},
-			platformFlag(),
+			&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTIONS`, separated by commas"},
 			jsonFlag(),
-			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`; in the background the log is lost otherwise, once the mount is live"},
+			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`, without which a mount in the background logs nothing"},
 		},
 	}
 	c.Action = talk(func(ctx context.Context, u *ui, cc *cli.Context) error {
@@ -104,7 +108,7 @@ func mountSpecOf(u *ui, cc *cli.Context, flags []cli.Flag) (s mountSpec, err err
 	}
 	records, err := s.StateDir.records()
 	if err == nil {
-		s.Mountpoint, err = checkMountpoint(cc.Args().Get(1), s.Image.CacheDir, records)
+		s.Mountpoint, err = checkMountpoint(cc.Args().Get(1), s.Image.CacheDir, string(s.StateDir), records)
 	}
 	if err == nil {
 		err = checkFUSE()

@@ -39,7 +39,7 @@ func TestMountBackground(t *testing.T) {
 	if !strings.HasPrefix(table, "ID ") || !strings.Contains(table, w.mnt) || !strings.HasSuffix(table, " ok\n") {
 		t.Errorf("%s", table)
 	}
-	if out := w.ok("umount", w.mnt); out != "unmounted "+w.mnt+"\n" {
+	if out := w.ok("umount", w.mnt); out != "unmounted "+w.mnt+" (6 B read)\n" {
 		t.Errorf("%q", out)
 	}
 	w.nothingLeft()

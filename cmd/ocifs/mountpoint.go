@@ -16,7 +16,7 @@ const fsType = "fuse.ocifs"
 // checkMountpoint refuses a mountpoint that cannot work, before anything is
 // fetched, and returns its path free of symbolic links. It asks the mount
 // table first: to stat a mount whose server hangs would hang, too.
-func checkMountpoint(dir, cache string, records []record) (string, error) {
+func checkMountpoint(dir, cache, state string, records []record) (string, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
@@ -41,7 +41,10 @@ func checkMountpoint(dir, cache string, records []record) (string, error) {
 	if err := checkUnmounted(path, records); err != nil {
 		return "", err
 	}
-	return path, checkApart(path, cache)
+	if err := checkApart(path, cache, "cache", "--cache-dir"); err != nil {
+		return "", err
+	}
+	return path, checkApart(path, state, "state directory", "--state-dir")
 }
 
 // checkUnmounted refuses a path at which something is mounted already.
@@ -63,17 +66,17 @@ func deadMount(path string) error {
 	return mountf("%s: a mount whose server is gone is still there", quote(path)).with("remove it: ocifs umount " + quote(path))
 }
 
-// checkApart refuses a mountpoint that holds the cache or lies in it: the
-// daemon would wait for itself.
-func checkApart(mountpoint, cache string) error {
-	cache = resolved(cache)
-	if within(cache, mountpoint) {
-		return mountf("mountpoint %s holds the cache %s, which the mount would hide from its own server", quote(mountpoint), quote(cache)).
-			with("choose another mountpoint, or another cache with --cache-dir")
+// checkApart refuses a mountpoint that holds a directory the daemon works in,
+// or lies in it: the daemon would wait for itself.
+func checkApart(mountpoint, dir, what, flag string) error {
+	dir = resolved(dir)
+	how := "choose another mountpoint, or another " + what + " with " + flag
+	if within(dir, mountpoint) {
+		return mountf("mountpoint %s holds the %s %s, which the mount would hide from its own server",
+			quote(mountpoint), what, quote(dir)).with(how)
 	}
-	if within(mountpoint, cache) {
-		return mountf("mountpoint %s lies in the cache %s", quote(mountpoint), quote(cache)).
-			with("choose another mountpoint, or another cache with --cache-dir")
+	if within(mountpoint, dir) {
+		return mountf("mountpoint %s lies in the %s %s", quote(mountpoint), what, quote(dir)).with(how)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ func TestCheckMountpoint(t *testing.T) {
 	dir := realDir(t)
 	in := func(name string) string { return filepath.Join(dir, name) }
 	if err := errors.Join(
-		os.MkdirAll(in("m/below"), 0o700), os.MkdirAll(in("cache/v1"), 0o700), os.WriteFile(in("file"), nil, 0o600),
+		os.MkdirAll(in("m/below"), 0o700), os.Mkdir(in("state"), 0o700), os.MkdirAll(in("cache/v1"), 0o700), os.WriteFile(in("file"), nil, 0o600),
 		os.Symlink("m", in("link")), os.Symlink("nowhere", in("broken")), os.Symlink("cache", in("cachelink")),
 	); err != nil {
 		t.Fatal(err)
@@ -34,8 +34,9 @@ func TestCheckMountpoint(t *testing.T) {
 		{"m", "m", "", "holds the cache"},
 		{"m", "m/below/c", "", "holds the cache"},
 		{"m/below", "m/bel", "m/below", ""},
+		{"state", "cache", "", "holds the state directory"},
 	} {
-		got, err := checkMountpoint(in(c.path), in(c.cache), nil)
+		got, err := checkMountpoint(in(c.path), in(c.cache), in("state"), nil)
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) || exitCode(t.Context(), err) != exitMount {
 				t.Errorf("%s, cache %s: %v, want …%s…", c.path, c.cache, err, c.err)
@@ -46,7 +47,7 @@ func TestCheckMountpoint(t *testing.T) {
 			t.Errorf("%s, cache %s: got %s, %v", c.path, c.cache, got, err)
 		}
 	}
-	if _, err := checkMountpoint("/proc", in("cache"), nil); err == nil || !strings.Contains(err.Error(), "mounted there already") {
+	if _, err := checkMountpoint("/proc", in("cache"), in("state"), nil); err == nil || !strings.Contains(err.Error(), "mounted there already") {
 		t.Errorf("/proc: %v", err)
 	}
 }

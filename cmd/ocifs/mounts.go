@@ -19,7 +19,8 @@ func mountsCommand() *cli.Command {
 		Usage:     "list mounted images",
 		ArgsUsage: "[MOUNTPOINT]",
 		Description: `Lists the mounts of this user (of root: root's), and those in the mount table
-that ocifs has no record of. The states:
+that ocifs has no record of. LAZY is how many layers could be read in pieces
+from the start, FETCHED what has come over the network so far. The states:
 
   ok        mounted and served
   detached  unmounted while in use; served until its last user is gone
@@ -36,7 +37,8 @@ $ ocifs mounts --json | jq -r '.mounts[].mountpoint'`,
 // A liveMount is a mount as the command shows it.
 type liveMount struct {
 	record
-	State string `json:"state"`
+	State  string  `json:"state"`
+	Vitals *vitals `json:"stats,omitempty"` // if the daemon answers
 }
 
 func mounts(_ context.Context, u *ui, cc *cli.Context) error {
@@ -53,6 +55,11 @@ func mounts(_ context.Context, u *ui, cc *cli.Context) error {
 		return err
 	}
 	all := compare(records, table)
+	for i := range all {
+		if v, err := dir.vitals(all[i].ID); err == nil {
+			all[i].Vitals = &v
+		}
+	}
 	if cc.NArg() > 0 {
 		path, err := mountedPath(cc.Args().First())
 		if err != nil {
@@ -76,11 +83,11 @@ func mounts(_ context.Context, u *ui, cc *cli.Context) error {
 func compare(records []record, table []*mountinfo.Info) []liveMount {
 	all := []liveMount{}
 	for _, r := range records {
-		all = append(all, liveMount{r, r.state(table)})
+		all = append(all, liveMount{record: r, State: r.state(table)})
 	}
 	for _, m := range table {
 		if !slices.ContainsFunc(records, func(r record) bool { return r.Mountpoint == m.Mountpoint }) {
-			all = append(all, liveMount{record{Schema: recordSchema, Mountpoint: m.Mountpoint, Ref: m.Source}, stateUnknown})
+			all = append(all, liveMount{record: record{Schema: recordSchema, Mountpoint: m.Mountpoint, Ref: m.Source}, State: stateUnknown})
 		}
 	}
 	return all
@@ -88,14 +95,33 @@ func compare(records []record, table []*mountinfo.Info) []liveMount {
 
 func mountTableOut(u *ui, all []liveMount, now time.Time) error {
 	t := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tMOUNTPOINT\tIMAGE\tPLATFORM\tLAYERS\tSIZE\tUP\tSTATE")
+	fmt.Fprintln(t, "ID\tMOUNTPOINT\tIMAGE\tPLATFORM\tLAZY\tFETCHED\tUP\tSTATE")
 	for _, m := range all {
 		if m.State == stateUnknown {
 			fmt.Fprintf(t, "-\t%s\t%s\t-\t-\t-\t-\t%s\n", quote(m.Mountpoint), quote(m.Ref), m.State)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.ID, quote(m.Mountpoint), quote(m.Ref), m.Platform,
-			len(m.Layers), bytesOf(m.Size), duration(now.Sub(m.Started)), m.State)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, quote(m.Mountpoint), quote(m.Ref), m.Platform,
+			m.lazy(), m.fetched(), duration(now.Sub(m.Started)), m.health())
 	}
 	return t.Flush()
+}
+
+// fetched is how much of the image came over the network for this mount.
+func (m *liveMount) fetched() string {
+	switch {
+	case m.Vitals == nil:
+		return "-"
+	case isLocal(m.Ref):
+		return "local"
+	}
+	return amount(m.Vitals.Fetched, m.Size)
+}
+
+// health is the state, and what went wrong in it.
+func (m *liveMount) health() string {
+	if m.Vitals != nil && m.Vitals.FailedReads > 0 {
+		return fmt.Sprintf("%s (%s failed)", m.State, count(int(m.Vitals.FailedReads), "read"))
+	}
+	return m.State
 }

@@ -16,11 +16,6 @@ import (
 	"ocifs.dev/ocifs/fs/image"
 )
 
-// platformFlag is --platform, of every command that opens an image.
-func platformFlag() cli.Flag {
-	return &cli.StringFlag{Name: "platform", Usage: "choose the image for `OS/ARCH`[/VARIANT] (this machine's)"}
-}
-
 // An imageSpec is which image to open, and how. It goes to a daemon as JSON.
 type imageSpec struct {
 	Ref      string

@@ -136,7 +136,7 @@ func TestLineSurvivesCLI(t *testing.T) {
 		Name: "ocifs", HideHelp: true, DisableSliceFlagSeparator: true, ExitErrHandler: func(*cli.Context, error) {},
 		Flags: globalFlags(),
 		Commands: []*cli.Command{leaf(&cli.Command{
-			Name: "probe", ArgsUsage: "A B", Flags: []cli.Flag{platformFlag(), &cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}}},
+			Name: "probe", ArgsUsage: "A B", Flags: []cli.Flag{&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}}},
 			Action: func(cc *cli.Context) error {
 				args, level, platform = cc.Args().Slice(), cc.String("log-level"), cc.String("platform")
 				args = append(args, cc.StringSlice("option")...)
@@ -187,7 +187,7 @@ func TestEnvironment(t *testing.T) {
 	run := func(line string) (string, bool, error) {
 		var p string
 		var v bool
-		c := &cli.Command{Name: "probe", Flags: []cli.Flag{platformFlag()}}
+		c := &cli.Command{Name: "probe"}
 		c.Action = func(cc *cli.Context) error {
 			p, v = cc.String("platform"), cc.Bool("tls-verify")
 			return nil

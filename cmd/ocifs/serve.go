@@ -29,15 +29,14 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	mctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	opening := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(signals)
-
 	img, err := openImage(mctx, s.Image, h)
 	if err != nil {
 		return err
 	}
 	defer img.Close()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
 	if !opening() {
 		return context.Cause(ctx)
 	}
@@ -53,6 +52,13 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	}
 	if err == nil {
 		defer s.StateDir.remove(r.ID)
+		now := func() vitals { return vitalsOf(img, srv) }
+		stop, terr := s.StateDir.tellVitals(r.ID, now)
+		if terr != nil {
+			h.log.Warn("nobody can ask how the mount is", "err", terr)
+		} else {
+			defer stop()
+		}
 		err = live(r)
 	}
 	if err != nil {
@@ -61,10 +67,18 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	}
 	h.log.Info("mounted", "image", r.Ref, "digest", r.Digest, "mountpoint", r.Mountpoint, "lazy", r.lazy())
 	err = untilUnmounted(ctx, srv, s.Mountpoint, h, signals)
-	did, asked := img.src.Stats(), srv.Stats()
-	h.log.Info("unmounted", "mountpoint", r.Mountpoint, "up", duration(time.Since(r.Started)), "requests", did.Requests,
-		"fetched", did.Bytes, "read", asked.ReadBytes, "failed_reads", asked.FailedReads)
+	v := vitalsOf(img, srv)
+	h.log.Info("unmounted", "mountpoint", r.Mountpoint, "up", duration(time.Since(r.Started)), "requests", v.Requests,
+		"fetched", v.Fetched, "read", v.Read, "failed_reads", v.FailedReads)
 	return err
+}
+
+func vitalsOf(img *openedImage, srv *fs.Server) vitals {
+	did, asked := img.src.Stats(), srv.Stats()
+	return vitals{
+		Requests: did.Requests, Fetched: did.Bytes,
+		Read: int64(asked.ReadBytes), FailedReads: int64(asked.FailedReads),
+	}
 }
 
 // takeDown unmounts what nobody has been told of yet.

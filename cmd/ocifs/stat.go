@@ -25,7 +25,6 @@ $ ocifs stat docker.io/library/python:3.13 /usr/local/bin/python3`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dereference", Aliases: []string{"L"}, Usage: "follow symbolic links"},
 			jsonFlag(),
-			platformFlag(),
 		},
 		Action: look(stat),
 	}

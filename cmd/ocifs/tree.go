@@ -25,7 +25,6 @@ $ ocifs tree -L 1 --dirs oci:/srv/app:v2 /usr`,
 			&cli.IntFlag{Name: "level", Aliases: []string{"L"}, Usage: "go down `N` levels only"},
 			&cli.BoolFlag{Name: "size", Usage: "show sizes"},
 			&cli.BoolFlag{Name: "dirs", Usage: "show directories only"},
-			platformFlag(),
 		},
 		Action: look(drawTree),
 	}

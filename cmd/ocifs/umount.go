@@ -105,6 +105,7 @@ func (m unmounter) unmount(ctx context.Context, target string) error {
 		}
 		return m.leftOver(r)
 	}
+	did := m.achievement(r)
 	if err := unmountPath(path, m.lazy); err != nil {
 		return m.explain(path, err)
 	}
@@ -113,8 +114,23 @@ func (m unmounter) unmount(ctx context.Context, target string) error {
 			return err
 		}
 	}
-	fmt.Fprintf(m.u.out, "unmounted %s\n", quote(path))
+	fmt.Fprintf(m.u.out, "unmounted %s%s\n", quote(path), did)
 	return nil
+}
+
+// achievement is what the daemon has done, if it is there and tells.
+func (m unmounter) achievement(r *record) string {
+	if r == nil {
+		return ""
+	}
+	v, err := m.dir.vitals(r.ID)
+	switch {
+	case err != nil:
+		return ""
+	case isLocal(r.Ref):
+		return fmt.Sprintf(" (%s read)", bytesOf(v.Read))
+	}
+	return fmt.Sprintf(" (fetched %s in %s, %s read)", amount(v.Fetched, r.Size), count(int(v.Requests), "request"), bytesOf(v.Read))
 }
 
 // find is the path of what is to be unmounted: a mountpoint, or, if nothing
