@@ -43,9 +43,16 @@ type layout struct {
 }
 
 func openLayout(r Reference, o Options) (place, error) {
-	root, err := os.OpenRoot(r.path)
+	fi, err := os.Stat(r.path)
 	if err != nil {
 		return nil, notFound(err)
+	}
+	if !fi.IsDir() { // OpenRoot would wait for a FIFO's other end
+		return nil, fmt.Errorf("%w: not a directory", ErrUnsupported)
+	}
+	root, err := os.OpenRoot(r.path)
+	if err != nil {
+		return nil, err
 	}
 	return newLayout(r, directory{root}, o)
 }

@@ -25,6 +25,7 @@ type network struct {
 	home     string // the registry's host name
 	registry *http.Transport
 	others   *http.Transport
+	proxied  *http.Transport // the address dialled is the proxy's
 	proxy    func(*http.Request) (*url.URL, error)
 	meter    *meter
 
@@ -51,6 +52,7 @@ func newNetwork(home string, o Options, m *meter) (*network, error) {
 	stall := o.Retry.withDefaults().Stall
 	n.registry = newTransport(config, o.Proxy, stall, n.note)
 	n.others = newTransport(config.Clone(), o.Proxy, stall, n.check)
+	n.proxied = newTransport(config.Clone(), o.Proxy, stall, func(netip.Addr) error { return nil })
 	return n, nil
 }
 
@@ -83,13 +85,9 @@ func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error
 
 // RoundTrip sends a request on its way and counts it.
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
-	t := n.others
-	if strings.EqualFold(req.URL.Hostname(), n.home) {
-		t = n.registry
-	} else if proxied, err := n.proxied(req); err != nil {
+	t, err := n.transport(req)
+	if err != nil {
 		return nil, err
-	} else if proxied {
-		t = n.registry // the address dialled is the proxy's
 	}
 	n.meter.requests.Add(1)
 	resp, err := t.RoundTrip(req)
@@ -114,20 +112,26 @@ func preferBearer(h http.Header) {
 	}
 }
 
-// proxied reports whether a request goes through a proxy, in which case only
-// an address written out can be checked.
-func (n *network) proxied(req *http.Request) (bool, error) {
-	if n.proxy == nil {
-		return false, nil
+// transport chooses the way for a request. What goes through a proxy can only
+// be checked if its address is written out.
+func (n *network) transport(req *http.Request) (*http.Transport, error) {
+	home := strings.EqualFold(req.URL.Hostname(), n.home)
+	if n.proxy != nil {
+		u, err := n.proxy(req)
+		if err != nil {
+			return nil, err
+		}
+		if u != nil {
+			if addr, err := netip.ParseAddr(req.URL.Hostname()); err == nil && !home {
+				return n.proxied, n.check(addr.Unmap().WithZone(""))
+			}
+			return n.proxied, nil
+		}
 	}
-	u, err := n.proxy(req)
-	if err != nil || u == nil {
-		return false, err
+	if home {
+		return n.registry, nil
 	}
-	if addr, err := netip.ParseAddr(req.URL.Hostname()); err == nil {
-		return true, n.check(addr.Unmap().WithZone(""))
-	}
-	return true, nil
+	return n.others, nil
 }
 
 // note remembers where the registry is.
@@ -196,6 +200,7 @@ func isLoopback(host string) bool {
 func (n *network) close() {
 	n.registry.CloseIdleConnections()
 	n.others.CloseIdleConnections()
+	n.proxied.CloseIdleConnections()
 }
 
 // A meter counts requests and the bytes of their answers.

@@ -62,7 +62,7 @@ func uncompressed(ctx context.Context, f *os.File, dir string) (*os.File, error)
 		defer z.Close()
 		r = z
 	}
-	out, err := spool(ctx, r, dir)
+	out, err := spool(ctx, r, dir, maxSpool)
 	if err != nil {
 		return f, fmt.Errorf("unpack: %w", err)
 	}
@@ -70,8 +70,8 @@ func uncompressed(ctx context.Context, f *os.File, dir string) (*os.File, error)
 	return out, nil
 }
 
-// spool writes all of r to a file without a name.
-func spool(ctx context.Context, r io.Reader, dir string) (*os.File, error) {
+// spool writes all of r, at most limit bytes, to a file without a name.
+func spool(ctx context.Context, r io.Reader, dir string, limit int64) (*os.File, error) {
 	f, err := os.CreateTemp(dir, "ocifs-")
 	if err != nil {
 		return nil, err
@@ -80,9 +80,9 @@ func spool(ctx context.Context, r io.Reader, dir string) (*os.File, error) {
 		f.Close()
 		return nil, err
 	}
-	n, err := io.Copy(f, io.LimitReader(&bounded{ctx, r}, maxSpool+1))
-	if err == nil && n > maxSpool {
-		err = fmt.Errorf("%w: more than %d bytes", ErrUnsupported, int64(maxSpool))
+	n, err := io.Copy(f, io.LimitReader(&bounded{ctx, r}, limit+1))
+	if err == nil && n > limit {
+		err = fmt.Errorf("%w: more than %d bytes", ErrUnsupported, limit)
 	}
 	if err != nil {
 		f.Close()

@@ -42,7 +42,7 @@ func TestRange(t *testing.T) {
 		{"short is not the end", Times(1, Short(5000)), 0, 20_000, nil, 2},
 		{"some 503", Times(3, Status(503)), 0, 2 * piece, nil, 5}, // Attempts allow two for the first piece
 		{"range ignored", IgnoreRange(), piece, 2 * piece, nil, 1},
-		{"range ignored, cut", chain(Times(1, Cut(piece+5000)), IgnoreRange()), 0, 2 * piece, nil, 2},
+		{"range ignored, cut", All(Times(1, Cut(piece+5000)), IgnoreRange()), 0, 2 * piece, nil, 2},
 		{"range ignored later", After(1, IgnoreRange()), 0, large, nil, -1},
 		{"gone", Status(404), 0, large, fetch.ErrNotFound, 1},
 		{"gone later", After(2, Status(404)), 0, large, fetch.ErrNotFound, -1},
