@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +23,16 @@ func (r *Registry) Heal() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.chain = nil
+}
+
+// All joins faults, the first of them outermost.
+func All(faults ...Fault) Fault {
+	return func(next http.Handler) http.Handler {
+		for _, f := range slices.Backward(faults) {
+			next = f(next)
+		}
+		return next
+	}
 }
 
 // If makes a fault happen to some requests only.

@@ -106,9 +106,7 @@ func (r *Registry) serve(kind Kind, h http.Handler, w http.ResponseWriter, req *
 	r.mu.Lock()
 	chain := r.chain
 	r.mu.Unlock()
-	for i := len(chain) - 1; i >= 0; i-- {
-		h = chain[i](h)
-	}
+	h = All(chain...)(h)
 	req = req.WithContext(context.WithValue(req.Context(), kindKey{}, kind))
 	entry := r.Log.begin(kind, w, req)
 	h.ServeHTTP(entry, req)
