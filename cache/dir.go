@@ -29,6 +29,9 @@ func openAt(at int, name string, flags int) (*os.File, error) {
 		fd, err := unix.Openat(at, name, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 		switch err {
 		case nil:
+			if flags&unix.O_NONBLOCK != 0 {
+				unix.SetNonblock(fd, false) // it was for open alone
+			}
 			return os.NewFile(uintptr(fd), name), nil
 		case unix.EINTR:
 		default:

@@ -62,31 +62,39 @@ type evictor struct {
 
 func (e *evictor) enough() bool { return e.used <= e.limit || e.cannot || e.ctx.Err() != nil }
 
-// byAge lists the spaces, the one used longest ago first.
-func (e *evictor) byAge() []Entry {
-	names, _ := e.s.spaces.names()
-	var all []Entry
-	for _, n := range names {
-		if st, err := e.s.spaces.stat(n + "/marks"); err == nil && checkKey(n) == nil {
-			all = append(all, Entry{Key: n, Used: time.Unix(st.Mtim.Unix())})
+// A place is where a space lies, and when it was last used.
+type place struct {
+	in   dir
+	name string
+	used time.Time
+}
+
+// byAge lists the spaces in some directories, the one used longest ago first.
+func byAge(dirs ...dir) (all []place) {
+	for _, d := range dirs {
+		names, _ := d.names()
+		for _, n := range names {
+			if st, err := d.stat(n + "/marks"); err == nil && checkKey(n) == nil {
+				all = append(all, place{d, n, time.Unix(st.Mtim.Unix())})
+			}
 		}
 	}
-	slices.SortFunc(all, func(a, b Entry) int { return a.Used.Compare(b.Used) })
+	slices.SortFunc(all, func(a, b place) int { return a.used.Compare(b.used) })
 	return all
 }
 
 // emptyClosed takes chunks from spaces that nobody has open.
 func (e *evictor) emptyClosed() {
-	for _, x := range e.byAge() {
+	for _, x := range byAge(e.s.spaces) {
 		if e.enough() {
 			return
 		}
-		e.emptySpace(x.Key)
+		e.emptySpace(x.name)
 	}
 }
 
 func (e *evictor) emptySpace(key string) {
-	p, err := e.s.openPair(key, unix.LOCK_EX, 0)
+	p, err := e.s.openPair(e.s.spaces, key, unix.LOCK_EX, 0)
 	if err == errTorn {
 		e.s.removeSpace(key)
 	}
@@ -130,12 +138,12 @@ func (p *pair) empty() {
 	p.data.Truncate(st.Size())
 }
 
-// punchOpen takes chunks from spaces that are open.
+// punchOpen takes chunks from spaces that are open, expelled ones too.
 func (e *evictor) punchOpen() {
 	var pairs []pair
 	var all []cold
-	for _, x := range e.byAge() {
-		if p, err := e.s.openPair(x.Key, unix.LOCK_SH, 0); err == nil {
+	for _, x := range byAge(e.s.spaces, e.s.temp) {
+		if p, err := e.s.openPair(x.in, x.name, unix.LOCK_SH, 0); err == nil {
 			defer p.close()
 			all = append(all, coldest(len(pairs), p.marks)...)
 			pairs = append(pairs, p)
@@ -148,12 +156,12 @@ func (e *evictor) punchOpen() {
 // removeClosed removes spaces that nobody has open, with all that is beside
 // their chunks.
 func (e *evictor) removeClosed() {
-	for _, x := range e.byAge() {
+	for _, x := range byAge(e.s.spaces) {
 		if e.enough() {
 			return
 		}
-		size := e.s.spaces.allocated(x.Key)
-		if e.s.removeSpace(x.Key) == nil {
+		size := e.s.spaces.allocated(x.name)
+		if e.s.removeSpace(x.name) == nil {
 			e.used -= size
 		}
 	}

@@ -196,6 +196,9 @@ func partHolder(dir string) error {
 	if _, _, err := s.tempFile(); err != nil {
 		return err
 	}
+	if err := s.Put("ready", nil); err != nil {
+		return err
+	}
 	<-until()
 	return nil
 }
@@ -290,7 +293,7 @@ func TestLeftoversAreRemoved(t *testing.T) {
 	dir := t.TempDir()
 	holder := play(t, "holder", dir)
 	for {
-		if names, _ := os.ReadDir(filepath.Join(dir, "v1/tmp")); len(names) == 2 {
+		if _, err := os.Stat(filepath.Join(dir, "v1/objects/ready")); err == nil {
 			break
 		}
 		time.Sleep(time.Millisecond)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,10 +88,15 @@ func (s *Store) inUse(key string) bool {
 func (s *Store) Usage() int64 { return s.usage() }
 
 func (s *Store) usage() (n int64) {
-	for _, d := range []dir{s.objects, s.spaces, s.temp} {
+	seen := make(map[uint64]bool)
+	// tmp twice: spaces move to it, and from it, as we look.
+	for _, d := range []dir{s.temp, s.objects, s.spaces, s.temp} {
 		names, _ := d.names()
 		for _, name := range names {
-			n += d.allocated(name)
+			if st, err := d.stat(name); err == nil && !seen[st.Ino] {
+				seen[st.Ino] = true
+				n += d.allocated(name)
+			}
 		}
 	}
 	return n
@@ -106,7 +110,7 @@ func (d dir) allocated(name string) int64 {
 		return 0
 	}
 	n := st.Blocks * 512
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR || strings.Contains(name, "/") {
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return n
 	}
 	sub, err := d.sub(name)
@@ -151,7 +155,7 @@ func (s *Store) removeSpace(key string) error {
 		return err
 	}
 	defer p.close()
-	switch err := p.lock(s, key, unix.LOCK_EX, 0); err {
+	switch err := p.lock(s.stopped, s.spaces, key, unix.LOCK_EX, 0); err {
 	case nil:
 		return s.destroy(key)
 	case errLocked:

@@ -39,7 +39,7 @@ func (s *Store) Verify(ctx context.Context, report func(Entry, error)) error {
 }
 
 func (s *Store) verifySpace(ctx context.Context, key string) error {
-	p, err := s.openPair(key, unix.LOCK_SH, lockWait)
+	p, err := s.openPair(s.spaces, key, unix.LOCK_SH, lockWait)
 	if err != nil {
 		if err == errTorn {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
