@@ -315,3 +315,17 @@ func left(t *testing.T, dir, name string, want int) {
 		t.Errorf("%d left in %s, want %d (%v)", len(names), name, want, err)
 	}
 }
+
+// The way of a read that finds all it wants allocates nothing.
+func TestWarmReadAllocates(t *testing.T) {
+	c := uniform(16, 4096, 0)
+	sp := space(t, open(t, t.TempDir(), 0), "k", c, (&maker{t: c}).fill)
+	p := make([]byte, 10000)
+	for range 2 {
+		expect(t, sp, whole(c), 0, sp.Size())
+		sp.flights.Wait()
+	}
+	if n := testing.AllocsPerRun(100, func() { sp.ReadAt(p, 5000) }); n >= 1 {
+		t.Errorf("%v allocations per read", n)
+	}
+}

@@ -55,10 +55,13 @@ func Open(path string, o Options) (*Store, error) {
 }
 
 func (s *Store) open(path string) error {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return err
-	}
 	top, err := openDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return err
+		}
+		top, err = openDir(path)
+	}
 	if err != nil {
 		return notDirectory(err)
 	}
