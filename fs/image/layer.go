@@ -106,12 +106,11 @@ func (l *layer) build(ctx context.Context, store *cache.Store, o Options, n int)
 	return store.Put(objectKey("toc", l.desc.Digest), l.toc.Append(nil))
 }
 
-// fill fetches, decodes and verifies chunks [first, last), and what must be
-// decoded on the way to them, by one request. It is a cache.Fill.
+// fill fetches, decodes and verifies chunks [first, last), and what else widen
+// adds, by one request. It is a cache.Fill.
 //
 // The windows can be lost, as all else in the cache, or be evicted with their
-// space. Then the layer is decoded once more from its beginning, and to its
-// end, so that this happens once.
+// space. Then the layer is decoded once more from its beginning.
 func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
@@ -120,20 +119,31 @@ func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 		err = l.decode(l.toc, windows, first, last, put)
 	}
 	if errors.Is(err, cache.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
-		toc := l.toc.Coarse()
-		if toc != l.toc {
-			last = toc.Len()
-		}
-		return l.decode(toc, nil, first, last, put)
+		return l.decode(l.toc.Coarse(), nil, first, last, put)
 	}
 	return err
 }
 
 func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put func(i int, p []byte) error) error {
-	first = toc.Restart(first)
+	first, last = widen(toc, first, last)
 	r := l.blob.Range(toc.Extent(first, last))
 	defer r.Close()
 	return toc.Decode(r, windows, first, last, put)
+}
+
+// widen adds to chunks [first, last), where decoding must begin far before
+// them, what is decoded on the way, and what could not be decoded without
+// going all that way again: a zstd frame is decoded once, not once for each of
+// its chunks.
+func widen(toc *index.TOC, first, last int) (int, int) {
+	start := toc.Restart(first)
+	if start == first {
+		return first, last
+	}
+	for last < toc.Len() && toc.Restart(last) == start {
+		last++
+	}
+	return start, last
 }
 
 // ReadAt reads the decoded space.
