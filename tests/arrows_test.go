@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"fs/bundle":              {"fs", "fs/image"},
 	"fs/snapshot":            {"fs", "fs/image", "fetch", "cache"},
 	"cmd/ocifs":              {"index", "fetch", "cache", "fs/tree", "fs/image", "fs", "fs/erofs", "fs/bundle", "fs/snapshot"},
-	"tests":                  {"index", "tests/layertest", "tests/registrytest"},
+	"tests":                  {"index", "cache", "tests/layertest", "tests/registrytest"},
 	"tests/layertest":        {},
 	"tests/registrytest":     {},
 	"tests/demo":             {"tests/layertest", "tests/registrytest"},

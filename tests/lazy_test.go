@@ -11,34 +11,40 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ocifs.dev/ocifs/cache"
 	"ocifs.dev/ocifs/index"
 	lt "ocifs.dev/ocifs/tests/layertest"
 	"ocifs.dev/ocifs/tests/registrytest"
 )
 
-// forget takes all decoded bytes out of a cache, as eviction does, and leaves
-// it what was learned of the layers.
+// forget has a cache evict all decoded bytes, and keep what it learned of the
+// layers.
 func (u *user) forget(t testing.TB) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(u.cache, "*", "spaces", "*", "data"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no decoded bytes in the cache: %v", err)
+	var keep, data int64
+	for _, name := range cacheFiles(t, u) {
+		var st unix.Stat_t
+		if err := unix.Stat(name, &st); err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(name) == "data" {
+			data += 512 * st.Blocks
+		} else {
+			keep += 512 * st.Blocks
+		}
 	}
-	for _, name := range names {
-		f, err := os.OpenFile(name, os.O_RDWR, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		st, err := f.Stat()
-		if err == nil && st.Size() > 0 {
-			err = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, st.Size())
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err != nil {
-			t.Skipf("no holes in files here: %v", err)
-		}
+	store, err := cache.Open(u.cache, cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	const slack = 128 << 10 // directories, and less than a chunk
+	freed, err := store.Trim(t.Context(), keep+slack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data == 0 || freed < data-slack {
+		t.Fatalf("of %d decoded bytes, %d were evicted", data, freed)
 	}
 }
 
@@ -76,8 +82,18 @@ func TestLazy(t *testing.T) {
 			if reg.Count() != 1 || n > most {
 				t.Errorf("%d requests for %d bytes; want 1 for at most %d", reg.Count(), n, most)
 			}
+			reg.Reset()
 			if m.read(t, "first") != text(10<<20) || m.read(t, "last") != text(10<<20) {
 				t.Error("the rest reads wrong")
+			}
+			// Frames that can't be entered in the middle may come once for each
+			// of the requests that the kernel has under way when it reads ahead.
+			most = blob * 3 / 2
+			if strings.HasPrefix(p.name, "zstd") {
+				most = blob * 8
+			}
+			if n := reg.Bytes(); n > most {
+				t.Errorf("%d bytes came for a layer of %d", n, blob)
 			}
 			m.unmount(t, u)
 		})
