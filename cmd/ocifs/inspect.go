@@ -140,8 +140,12 @@ func isImage(d ocispec.Descriptor) bool {
 }
 
 func platformOf(d ocispec.Descriptor) string {
-	if d.Platform == nil {
-		return "any"
+	switch {
+	case d.Platform != nil:
+	case d.MediaType == ocispec.MediaTypeImageIndex:
+		return "(nested index)"
+	default:
+		return "(unsaid)"
 	}
 	return platformName(*d.Platform)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -169,12 +171,65 @@ func (l *lister) print(files []listed) error {
 	case l.long:
 		return l.table(files)
 	}
+	if l.u.tty {
+		return l.columns(files)
+	}
 	for _, f := range files {
-		if _, err := fmt.Fprintln(l.u.out, l.paint(f, l.u.name(f.name))); err != nil {
+		if _, err := fmt.Fprintln(l.u.out, l.paint(f, f.name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// columns prints names side by side, in columns to be read downwards, as many
+// as fit.
+func (l *lister) columns(files []listed) error {
+	names := make([]string, len(files))
+	widths := make([]int, len(files))
+	for i, f := range files {
+		names[i] = quote(f.name)
+		widths[i] = utf8.RuneCountInString(names[i])
+	}
+	layout := fit(widths, l.u.width)
+	rows := (len(files) + len(layout) - 1) / max(len(layout), 1)
+	for row := range rows {
+		for col, width := range layout {
+			i := col*rows + row
+			if i >= len(files) {
+				break
+			}
+			fmt.Fprint(l.u.out, l.paint(files[i], names[i]))
+			if i+rows < len(files) {
+				fmt.Fprintf(l.u.out, "%*s", width-widths[i]+2, "")
+			}
+		}
+		if _, err := fmt.Fprintln(l.u.out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fit is the widths of the most columns, two blanks apart, in which words of
+// these widths fit on a line; one column fits always.
+func fit(widths []int, line int) []int {
+	for n := min(len(widths), line/3+1); n > 1; n-- {
+		rows := (len(widths) + n - 1) / n
+		var columns []int
+		total := -2
+		for first := 0; first < len(widths); first += rows {
+			width := slices.Max(widths[first:min(first+rows, len(widths))])
+			columns, total = append(columns, width), total+width+2
+		}
+		if total < line {
+			return columns
+		}
+	}
+	if len(widths) == 0 {
+		return nil
+	}
+	return []int{slices.Max(widths)}
 }
 
 // table prints files as ls -l does: numbers to the right, names last.

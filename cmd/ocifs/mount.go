@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
@@ -105,6 +106,11 @@ func mountSpecOf(u *ui, cc *cli.Context, flags []cli.Flag) (s mountSpec, err err
 	s.LogLevel, s.LogFormat = u.level.String(), u.format
 	if cc.Bool("debug") {
 		s.LogLevel = "debug"
+	}
+	for _, p := range []string{cc.Args().Get(1), s.Image.Ref, s.Image.CacheDir, string(s.StateDir), s.LogFile} {
+		if !utf8.ValidString(p) {
+			return s, usagef("%s is not UTF-8, and cannot be recorded as JSON", quote(p))
+		}
 	}
 	records, err := s.StateDir.records()
 	if err == nil {

@@ -35,7 +35,7 @@ func TestMountBackground(t *testing.T) {
 		t.Fatalf("processes %v, want one", pids)
 	}
 	w.isDaemon(pids[0])
-	table := w.ok("mounts")
+	table := w.ok("mounts", w.mnt)
 	if !strings.HasPrefix(table, "ID ") || !strings.Contains(table, w.mnt) || !strings.HasSuffix(table, " ok\n") {
 		t.Errorf("%s", table)
 	}
@@ -164,7 +164,7 @@ func TestMountInUse(t *testing.T) {
 			pid := w.processes()[0]
 			syscall.Kill(pid, syscall.SIGTERM)
 			w.eventually("the mount to go", func() bool { return !w.mounted() })
-			if out := w.ok("mounts"); !strings.HasSuffix(out, " detached\n") {
+			if out := w.ok("mounts", w.mnt); !strings.HasSuffix(out, " detached\n") {
 				t.Errorf("%s", out)
 			}
 			if b, err := io.ReadAll(f); string(b) != "hello\n" || err != nil {
@@ -222,7 +222,7 @@ func TestKilled(t *testing.T) {
 			} else {
 				w.fails(exitMount, "hint: remove it: ocifs umount", "mount", w.ref, w.mnt)
 			}
-			if out := w.ok("mounts"); !strings.HasSuffix(out, " dead\n") {
+			if out := w.ok("mounts", w.mnt); !strings.HasSuffix(out, " dead\n") {
 				t.Errorf("%s", out)
 			}
 			w.ok("umount", w.mnt)

@@ -75,11 +75,12 @@ func stateDirOf(cc *cli.Context) (stateDir, error) {
 // make creates the state directory, or refuses one that somebody else could
 // have prepared.
 func (d stateDir) make() error {
-	if err := os.MkdirAll(filepath.Dir(string(d)), 0o755); err != nil {
-		return fmt.Errorf("state directory: %w", err)
+	err := os.MkdirAll(filepath.Dir(string(d)), 0o755)
+	if err == nil {
+		err = os.Mkdir(string(d), 0o700)
 	}
-	if err := os.Mkdir(string(d), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("state directory: %w", err)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return hint(fmt.Errorf("state directory: %w", err), "choose another with --state-dir")
 	}
 	return d.check()
 }

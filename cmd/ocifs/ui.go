@@ -34,6 +34,7 @@ type ui struct {
 	format   string // of the log: text or json
 	quiet    bool
 	tty      bool // stdout is a terminal: quote names
+	width    int  // of that terminal
 	color    bool // stdout takes colour
 	progress *progress
 }
@@ -44,6 +45,10 @@ func newUI(cc *cli.Context) (*ui, error) {
 		out:   bufio.NewWriter(os.Stdout),
 		quiet: cc.Bool("quiet"),
 		tty:   term.IsTerminal(int(os.Stdout.Fd())),
+		width: 80,
+	}
+	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 0 {
+		u.width = w
 	}
 	show := !u.quiet && !cc.Bool("no-progress") && term.IsTerminal(int(os.Stderr.Fd()))
 	u.progress = newProgress(os.Stderr, show)
@@ -126,15 +131,6 @@ func (u *ui) fail(ctx context.Context, all *error, err error) {
 	if *all == nil {
 		*all = reported(exitCode(ctx, err))
 	}
-}
-
-// name is a name from an image as stdout should have it: quoted on terminals,
-// byte for byte in pipes.
-func (u *ui) name(s string) string {
-	if u.tty {
-		return quote(s)
-	}
-	return s
 }
 
 // json prints a document. Every one has a field "schema" that names its

@@ -83,7 +83,7 @@ type unmounter struct {
 
 // grace is how long to wait for a daemon that may end at once, or may have
 // users that it goes on for.
-const grace = 2 * time.Second
+const grace = time.Second
 
 func (m unmounter) unmount(ctx context.Context, target string) error {
 	records, err := m.dir.records()
@@ -103,10 +103,13 @@ func (m unmounter) unmount(ctx context.Context, target string) error {
 		if r == nil {
 			return notMounted(path, top != nil)
 		}
-		return m.leftOver(r)
+		return m.leftOver(ctx, r)
 	}
 	did := m.achievement(r)
 	if err := unmountPath(path, m.lazy); err != nil {
+		if now, _ := mountAt(path); now == nil && r != nil {
+			return m.leftOver(ctx, r) // somebody was faster
+		}
 		return m.explain(path, err)
 	}
 	if r != nil {
@@ -126,6 +129,8 @@ func (m unmounter) achievement(r *record) string {
 	v, err := m.dir.vitals(r.ID)
 	switch {
 	case err != nil:
+		return ""
+	case isLocal(r.Ref) && v.Read == 0:
 		return ""
 	case isLocal(r.Ref):
 		return fmt.Sprintf(" (%s read)", bytesOf(v.Read))
@@ -169,22 +174,27 @@ func notMounted(path string, other bool) error {
 }
 
 // leftOver deals with a record without a mount: the daemon was killed and the
-// mount removed, or it was detached and is still in use.
-func (m unmounter) leftOver(r *record) error {
-	if r.running() {
+// mount removed; or it is ending just now; or it was detached and is in use.
+func (m unmounter) leftOver(ctx context.Context, r *record) error {
+	if !r.running() {
+		fmt.Fprintf(m.u.out, "removed what was left of %s\n", quote(r.Mountpoint))
+		return m.dir.remove(r.ID)
+	}
+	ended, err := waitProcess(ctx, r, grace)
+	if err != nil {
+		return err
+	}
+	if !ended {
 		m.u.note("%s is detached already; process %d serves it until its last user is gone", quote(r.Mountpoint), r.PID)
 		return nil
 	}
-	if err := m.dir.remove(r.ID); err != nil {
-		return err
-	}
-	fmt.Fprintf(m.u.out, "removed what was left of %s\n", quote(r.Mountpoint))
+	fmt.Fprintf(m.u.out, "unmounted %s\n", quote(r.Mountpoint))
 	return nil
 }
 
 // wait waits for the daemon to end, and removes its record if it could not.
 func (m unmounter) wait(ctx context.Context, r *record) error {
-	patience := 15 * grace
+	patience := 30 * grace
 	if m.lazy {
 		patience = grace
 	}

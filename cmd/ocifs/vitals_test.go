@@ -71,7 +71,7 @@ func TestMountsTable(t *testing.T) {
 	needFUSE(t)
 	w := newWorld(t)
 	w.ok("mount", w.ref, w.mnt)
-	if out := w.ok("mounts"); !strings.Contains(out, "  local  ") || !strings.Contains(out, "  0/2  ") {
+	if out := w.ok("mounts", w.mnt); !strings.Contains(out, "  local  ") || !strings.Contains(out, "  0/2  ") {
 		t.Errorf("%s", out)
 	}
 	w.ok("umount", w.mnt)
