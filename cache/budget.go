@@ -25,10 +25,10 @@ const (
 	highPart = 32  // evict when less than this part of the limit is free …
 	lowPart  = 16  // … until this part is
 
-	roomWait   = 2 * time.Second // for one look, and eviction, to make room
-	roomLooks  = 4               // others may take it first
-	hopeAgain  = time.Second     // when eviction found nothing to evict
-	blockBytes = 4096            // what a file system gives at least
+	roomWait   = 500 * time.Millisecond // for one look, and eviction, to make room
+	roomLooks  = 4                      // others may take it first
+	hopeAgain  = 2 * time.Second        // after eviction made none
+	blockBytes = 4096                   // what a file system gives at least
 )
 
 func (b *budget) init(limit int64) {
@@ -52,6 +52,7 @@ func (s *Store) admit(n int) bool {
 		select {
 		case <-s.look():
 		case <-time.After(roomWait):
+			b.despair()
 		}
 	}
 	s.wrote(0)
@@ -113,6 +114,10 @@ func (s *Store) measure() {
 	b.known.Store(used)
 	b.since.Add(-before)
 	if used > b.limit-b.limit/highPart && freed < b.step {
-		b.hopeless.Store(time.Now().Add(hopeAgain).UnixNano())
+		b.despair()
 	}
 }
+
+// despair gives up on room for a while: what is written next isn't worth the
+// wait.
+func (b *budget) despair() { b.hopeless.Store(time.Now().Add(hopeAgain).UnixNano()) }

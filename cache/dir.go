@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -125,6 +126,12 @@ func (d dir) names() ([]string, error) {
 func (d dir) stat(name string) (st unix.Stat_t, err error) {
 	err = unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return st, pathError("stat", name, err)
+}
+
+// touch sets the modification time of a name in d.
+func (d dir) touch(name string, t time.Time) {
+	ts := unix.NsecToTimespec(t.UnixNano())
+	unix.UtimesNanoAt(d.fd(), name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // holds reports whether name in d is still the file that f is.

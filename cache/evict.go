@@ -56,11 +56,12 @@ type evictor struct {
 	ctx   context.Context
 	limit int64
 	used  int64 // on disk by now, about
-	// cannot: the file system frees nothing, so that evicting is in vain.
-	cannot bool
+	// solid: the file system knows no holes, only whole files can go.
+	solid bool
+	hole  hole // the one being made
 }
 
-func (e *evictor) enough() bool { return e.used <= e.limit || e.cannot || e.ctx.Err() != nil }
+func (e *evictor) enough() bool { return e.used <= e.limit || e.ctx.Err() != nil }
 
 // A place is where a space lies, and when it was last used.
 type place struct {
@@ -104,13 +105,15 @@ func (e *evictor) emptySpace(key string) {
 	defer p.close()
 	defer p.keepTime()()
 	size := diskBytes(p.data)
-	switch _, err := p.dir.stat("aux"); {
-	case e.used-e.limit < size: // a part of it will do
+	if e.used-e.limit < size { // a part of it will do
 		e.punch(coldest(0, p.marks), p)
-		return
-	case err == nil:
+		if !e.solid {
+			return
+		}
+	}
+	if _, err := p.dir.stat("aux"); err == nil {
 		p.empty()
-	default:
+	} else {
 		e.s.destroy(key)
 	}
 	e.used -= size
@@ -123,8 +126,7 @@ func (p *pair) keepTime() func() {
 	if err != nil {
 		return func() {}
 	}
-	t := unix.NsecToTimeval(st.ModTime().UnixNano())
-	return func() { unix.Futimes(int(p.marks.Fd()), []unix.Timeval{t, t}) }
+	return func() { p.dir.touch("marks", st.ModTime()) }
 }
 
 // empty makes all chunks absent and frees their data. The space is locked

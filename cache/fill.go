@@ -103,9 +103,11 @@ func (sp *Space) lacking(f *flight) (runs []run) {
 	x := sp.store.scratch.Get().(*scratch)
 	defer sp.store.scratch.Put(x)
 	for i := f.first; i < f.last; i++ {
-		b := x.marks[:markSize]
-		readMarks(sp.marks, b, i)
-		if !sp.check(x, i, b, nil, 0) {
+		at := (i - f.first) % batch * markSize
+		if at == 0 {
+			readMarks(sp.marks, x.marks[:min(batch, f.last-i)*markSize], i)
+		}
+		if !sp.check(x, i, x.marks[at:], nil, 0) {
 			runs = add(runs, i)
 			continue
 		}

@@ -2,9 +2,7 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"time"
@@ -113,7 +111,7 @@ func (s *Store) Lock(ctx context.Context, key string) (unlock func(), err error)
 func (s *Store) tryLock(key string) (*os.File, bool) {
 	f, err := s.locks.open(key, unix.O_RDWR|unix.O_CREAT)
 	if err != nil {
-		return nil, !errors.Is(err, fs.ErrClosed)
+		return nil, true
 	}
 	// Whoever unlocks deletes the file first: make sure it is still the one.
 	if flock(f, unix.LOCK_EX) && s.locks.holds(key, f) {

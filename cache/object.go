@@ -35,7 +35,10 @@ func (s *Store) Get(key string) ([]byte, error) {
 		s.objects.remove(key)
 		return nil, fmt.Errorf("cache: object %s: %w (%w)", key, err, fs.ErrNotExist)
 	}
-	touch(f)
+	// The modification time is the time of last use, to the hour.
+	if st, err := f.Stat(); err == nil && time.Since(st.ModTime()).Abs() > time.Hour {
+		s.objects.touch(key, time.Now())
+	}
 	return b, nil
 }
 
@@ -61,14 +64,6 @@ func readObject(f *os.File) ([]byte, error) {
 		return nil, fmt.Errorf("%w: not an object", ErrDamaged)
 	}
 	return b[:n:n], nil
-}
-
-// touch keeps the time of last use in a file's modification time, to the hour.
-func touch(f *os.File) {
-	now := time.Now()
-	if st, err := f.Stat(); err == nil && now.Sub(st.ModTime()).Abs() > time.Hour {
-		unix.Futimes(int(f.Fd()), []unix.Timeval{unix.NsecToTimeval(now.UnixNano()), unix.NsecToTimeval(now.UnixNano())})
-	}
 }
 
 // Put stores an object, in place of any other of that key. It is there whole

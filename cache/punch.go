@@ -3,13 +3,14 @@ package cache
 // punch evicts the chunks of all, in that order, until it is enough.
 func (e *evictor) punch(all []cold, pairs ...pair) {
 	for _, c := range all {
-		if e.enough() {
+		if e.solid || e.enough() {
 			return
 		}
-		h := hole{pair: pairs[c.in], run: c.run, around: c.run}
+		h := &e.hole
+		h.pair, h.run, h.around = pairs[c.in], c.run, c.run
 		freed, err := h.punch()
 		e.used -= freed
-		e.cannot = err != nil
+		e.solid = err != nil
 	}
 }
 

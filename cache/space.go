@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Chunks says how a space is tiled: chunk i is [start, end), chunk 0 begins at
@@ -77,8 +75,7 @@ func (s *Store) Space(key string, c Chunks, fill Fill) (*Space, error) {
 	if p, err := s.obtain(key, tilingOf(c), sp.size); err == nil {
 		sp.pair = p
 		sp.checked = make([]atomic.Uint32, sp.count)
-		now := unix.NsecToTimeval(time.Now().UnixNano())
-		unix.Futimes(int(p.marks.Fd()), []unix.Timeval{now, now}) // eviction goes by it
+		p.dir.touch("marks", time.Now()) // eviction goes by it
 	}
 	return sp, nil
 }

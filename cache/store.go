@@ -17,7 +17,8 @@ const version = "v1"
 // Options for Open. The zero value is useful.
 type Options struct {
 	// Limit bounds the bytes on disk, as allocated blocks; 0 is no bound.
-	// Each process holds to its own; the smallest one wins.
+	// A process holds to its own: it keeps nothing more, and evicts, while
+	// the store takes that much, whoever wrote it.
 	Limit int64
 }
 
@@ -51,6 +52,9 @@ func Open(path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("cache %s: %w", path, err)
 	}
 	s.sweep()
+	if o.Limit > 0 {
+		s.look()
+	}
 	return s, nil
 }
 
