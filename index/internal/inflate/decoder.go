@@ -56,8 +56,9 @@ type Decoder struct {
 	low    int  // a match from before out[low] is not a plain one
 	last   step
 
-	points *points // nil: no checkpoints
-	head   []byte  // the header of a dynamic block, for checkpoints
+	points *points              // nil: no checkpoints
+	head   []byte               // the header of a dynamic block, for checkpoints
+	blocks func(bit, out int64) // nil: nobody wants to know
 
 	in   [inSize + inPad]byte
 	out  [outSize + outPad]byte
@@ -74,12 +75,12 @@ func NewDecoder(r io.Reader) *Decoder {
 }
 
 // Reset makes d as good as new, to decode r. There are no checkpoints until
-// Every is called again.
+// Every is called again, and no calls until Blocks is.
 func (d *Decoder) Reset(r io.Reader) {
 	d.r, d.rerr = r, nil
 	d.inBase, d.bit, d.end = 0, 0, 0
 	d.outBase, d.rd, d.op, d.low = 0, 0, 0, 0
-	d.points = nil
+	d.points, d.blocks = nil, nil
 	d.Restart()
 }
 
@@ -164,6 +165,7 @@ func (d *Decoder) run(limit int) error {
 				d.bit = (d.bit + 7) &^ 7
 				return io.EOF
 			}
+			d.tell()
 			err = d.readHeader()
 		case stored:
 			err = d.copyStored(limit)
