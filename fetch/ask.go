@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
@@ -18,37 +17,18 @@ import (
 // which may be a redirect or a refusal. path is relative to the repository.
 func (r *registry) ask(ctx context.Context, method, path string, h http.Header) (*http.Response, error) {
 	u := &url.URL{Host: r.host, Path: "/v2/" + r.ref.repo + "/" + path}
+	send := func(scheme string) (*http.Response, error) {
+		u.Scheme = scheme
+		return r.send(ctx, method, u, h)
+	}
 	r.mu.Lock()
-	for len(r.schemes) > 1 { // nobody has answered yet: the first to ask finds out, others wait
-		u.Scheme = r.schemes[0]
-		resp, err := r.send(ctx, method, u, h)
-		if !otherScheme(u.Scheme, resp, err) {
-			if err == nil {
-				r.schemes = r.schemes[:1]
-			}
-			r.mu.Unlock()
-			return resp, err
-		}
-		if err == nil {
-			discard(resp)
-		}
-		r.schemes = r.schemes[1:]
+	if len(r.schemes) > 1 {
+		defer r.mu.Unlock()
+		return r.settle(send)
 	}
-	u.Scheme = r.schemes[0]
+	scheme := r.schemes[0]
 	r.mu.Unlock()
-	return r.send(ctx, method, u, h)
-}
-
-// otherScheme reports whether an answer, or its lack, suggests that the
-// server speaks TLS where we did not, or the other way round.
-func otherScheme(scheme string, resp *http.Response, err error) bool {
-	if scheme == "https" {
-		return errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, syscall.ECONNREFUSED)
-	}
-	if err != nil {
-		return strings.Contains(err.Error(), "malformed HTTP")
-	}
-	return resp.StatusCode == http.StatusBadRequest && mediaType(resp) != "application/json"
+	return send(scheme)
 }
 
 // maxAuthTries bounds how often one request is sent anew because the

@@ -15,6 +15,7 @@ type Request struct {
 	Range         string // the header
 	Authorization string // the header
 	Header        http.Header
+	Proto         string // HTTP/1.1
 	Remote        string // the connection it came by
 	Status        int    // of the answer; 0 until it begins
 	Bytes         int64  // of the answer's body, up to now
@@ -36,6 +37,7 @@ func (l *Log) begin(kind Kind, w http.ResponseWriter, req *http.Request) *logged
 		Range:         req.Header.Get("Range"),
 		Authorization: req.Header.Get("Authorization"),
 		Header:        req.Header.Clone(),
+		Proto:         req.Proto,
 		Remote:        req.RemoteAddr,
 	}
 	l.mu.Lock()

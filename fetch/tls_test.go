@@ -1,0 +1,103 @@
+package fetch_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ocifs.dev/ocifs/fetch"
+	. "ocifs.dev/ocifs/tests/registrytest"
+)
+
+// TestTLS reaches a registry by https, if it is to be trusted.
+func TestTLS(t *testing.T) {
+	reg, ca := startTLS(t, Options{Auth: Auth{Mode: Basic, Username: "u", Password: "p"}})
+	reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+	other := filepath.Join(t.TempDir(), "other.pem")
+	body, err := os.ReadFile(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(other, append([]byte("a comment\n"), body...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		options fetch.Options
+		err     error
+	}{
+		{"with its certificate", fetch.Options{CAFile: ca}, nil},
+		{"with a comment in the file", fetch.Options{CAFile: other}, nil},
+		{"without verification", fetch.Options{SkipVerify: true}, nil},
+		{"unknown", fetch.Options{}, fetch.ErrUnreachable},
+		{"by plain http", fetch.Options{PlainHTTP: true, CAFile: ca}, errAny},
+	} {
+		reg.Reset()
+		c.options.Auth, c.options.Retry = user, impatient
+		s := open(t, reg.Host+"/a/b:t", c.options)
+		_, err := s.Resolve(context.Background())
+		checkErr(t, err, c.err)
+		for _, r := range reg.Requests() {
+			if err != nil {
+				t.Errorf("%s: the registry was asked", c.name)
+			}
+			if r.Header.Get("Authorization") != "" && r.Proto != "HTTP/2.0" {
+				t.Errorf("%s: %s", c.name, r.Proto)
+			}
+		}
+		if err == nil {
+			manifest(t, s)
+		}
+	}
+}
+
+// TestCAFile says what is wrong with a file of certificates.
+func TestCAFile(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{empty, empty + "none"} {
+		_, err := fetch.Open(context.Background(), "localhost/a:b", fetch.Options{CAFile: file})
+		if err == nil || !strings.Contains(err.Error(), file) {
+			t.Error(err)
+		}
+	}
+}
+
+// TestPlainHTTP speaks http to loopback addresses, and to others if told to.
+func TestPlainHTTP(t *testing.T) {
+	reg := Start(t, Options{})
+	reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+	for _, o := range []fetch.Options{{}, {PlainHTTP: true}, {SkipVerify: true}} {
+		manifest(t, open(t, reg.Host+"/a/b:t", o))
+	}
+	reg.Use(Answer(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad", 400) }))
+	_, err := open(t, reg.Host+"/a/b:t", fetch.Options{}).Resolve(context.Background())
+	if err == nil || !strings.Contains(err.Error(), "status 400") {
+		t.Errorf("%v, want what the registry said", err)
+	}
+}
+
+// TestHeaders sends what it is told to, and says who it is.
+func TestHeaders(t *testing.T) {
+	reg := Start(t, Options{CDN: true, Auth: Auth{Mode: Bearer}})
+	reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+	s := open(t, reg.Host+"/a/b:t", fetch.Options{Header: http.Header{"x-secret": {"s"}}})
+	m := manifest(t, s)
+	readAll(t, openBlob(t, s, m.Layers[0]), []byte("layer"))
+	for _, r := range reg.Requests() {
+		if got := r.Header.Get("X-Secret") != ""; got != (r.Kind == Manifest || r.Kind == Blob) {
+			t.Errorf("%s request with header: %v", r.Kind, got)
+		}
+		if r.Kind != CDN && strings.Join(r.Header["User-Agent"], "|") != "ocifs" {
+			t.Errorf("%s request from %q", r.Kind, r.Header["User-Agent"])
+		}
+		if e := r.Header.Get("Accept-Encoding"); r.Kind != Token && e != "identity" {
+			t.Errorf("%s request accepts %q", r.Kind, e)
+		}
+	}
+}
