@@ -14,9 +14,11 @@ import (
 )
 
 // ask sends one request to the registry's API and returns what it answers,
-// which may be a redirect or a refusal. path is relative to the repository.
+// which may be a redirect or a refusal. path is relative to the repository and
+// may have a query.
 func (r *registry) ask(ctx context.Context, method, path string, h http.Header) (*http.Response, error) {
-	u := &url.URL{Host: r.host, Path: "/v2/" + r.ref.repo + "/" + path}
+	path, query, _ := strings.Cut(path, "?")
+	u := &url.URL{Host: r.host, Path: "/v2/" + r.ref.repo + "/" + path, RawQuery: query}
 	send := func(scheme string) (*http.Response, error) {
 		u.Scheme = scheme
 		return r.send(ctx, method, u, h)
@@ -40,9 +42,17 @@ const maxAuthTries = 4
 // and the request sent again, also if the registry answers 403, as some do,
 // instead of asking for a new one.
 func (r *registry) send(ctx context.Context, method string, u *url.URL, h http.Header) (*http.Response, error) {
+	return r.sendBody(ctx, method, u, h, nil)
+}
+
+// sendBody is send for a request with content, nil if it has none.
+func (r *registry) sendBody(ctx context.Context, method string, u *url.URL, h http.Header, p *payload) (*http.Response, error) {
 	for try := 1; ; try++ {
 		ctx, a := withAttempt(ctx)
 		req, err := newRequest(ctx, method, u, h, r.header)
+		if err == nil {
+			err = p.attach(req)
+		}
 		if err != nil {
 			return nil, err
 		}

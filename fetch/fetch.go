@@ -55,6 +55,10 @@ func Open(ctx context.Context, ref string, o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	return open(ctx, r, o)
+}
+
+func open(ctx context.Context, r Reference, o Options) (_ *Source, err error) {
 	s := &Source{name: r.String(), meter: new(meter)}
 	switch r.transport {
 	case transportRegistry:

@@ -150,7 +150,7 @@ func (l *layout) matches(entries []ocispec.Descriptor) []ocispec.Descriptor {
 	case l.ref.digest != "":
 		return by(func(d ocispec.Descriptor) bool { return d.Digest == l.ref.digest })
 	case l.ref.tag == "":
-		return entries
+		return images(entries)
 	}
 	for _, key := range []string{ocispec.AnnotationRefName, annotationImageName} {
 		found := by(func(d ocispec.Descriptor) bool { return d.Annotations[key] == l.ref.tag })

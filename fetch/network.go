@@ -25,7 +25,8 @@ type network struct {
 	home     string // the registry's host name
 	registry *http.Transport
 	others   *http.Transport
-	proxied  *http.Transport // the address dialled is the proxy's
+	proxied  *http.Transport                     // the address dialled is the proxy's
+	patient  map[*http.Transport]*http.Transport // for each of them, one that waits for answers as long as its caller does
 	proxy    func(*http.Request) (*url.URL, error)
 	meter    *meter
 
@@ -53,6 +54,11 @@ func newNetwork(home string, o Options, m *meter) (*network, error) {
 	n.registry = newTransport(config, o.Proxy, stall, n.note)
 	n.others = newTransport(config.Clone(), o.Proxy, stall, n.check)
 	n.proxied = newTransport(config.Clone(), o.Proxy, stall, func(netip.Addr) error { return nil })
+	n.patient = make(map[*http.Transport]*http.Transport)
+	for _, t := range []*http.Transport{n.registry, n.others, n.proxied} {
+		n.patient[t] = t.Clone()
+		n.patient[t].ResponseHeaderTimeout = 0
+	}
 	return n, nil
 }
 
@@ -87,7 +93,13 @@ func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	t, err := n.transport(req)
 	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
 		return nil, err
+	}
+	if req.Method == http.MethodPut {
+		t = n.patient[t]
 	}
 	n.meter.requests.Add(1)
 	resp, err := t.RoundTrip(req)
@@ -198,9 +210,10 @@ func isLoopback(host string) bool {
 }
 
 func (n *network) close() {
-	n.registry.CloseIdleConnections()
-	n.others.CloseIdleConnections()
-	n.proxied.CloseIdleConnections()
+	for t, patient := range n.patient {
+		t.CloseIdleConnections()
+		patient.CloseIdleConnections()
+	}
 }
 
 // A meter counts requests and the bytes of their answers.

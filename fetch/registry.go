@@ -36,7 +36,8 @@ type registry struct {
 	mu      sync.Mutex // guards schemes
 	schemes []string   // http, https: to be tried in this order; one is left once there was an answer
 
-	habits habits
+	habits  habits
+	linking linking
 }
 
 // habits is what was learnt about how a registry answers requests for blobs.
@@ -143,7 +144,7 @@ func (r *registry) resolve(ctx context.Context) (ocispec.Descriptor, document, e
 	if d, ok, err := r.head(ctx, path); err != nil || ok {
 		return d, document{}, err
 	}
-	doc, named, err := r.read(ctx, path, r.accept(""), "")
+	doc, named, err := r.read(ctx, path, r.accept(""))
 	if err != nil {
 		return ocispec.Descriptor{}, doc, err
 	}
@@ -190,7 +191,7 @@ func (r *registry) document(ctx context.Context, d ocispec.Descriptor) (document
 	if d.MediaType == "" || isManifest(d.MediaType) {
 		path, header = "manifests/"+string(d.Digest), r.accept(d.MediaType)
 	}
-	doc, _, err := r.read(ctx, path, header, d.Digest)
+	doc, _, err := r.read(ctx, path, header)
 	return doc, err
 }
 
@@ -209,11 +210,19 @@ func (r *registry) accept(first string) http.Header {
 }
 
 // read reads a whole document, and what digest the registry says it has.
-func (r *registry) read(ctx context.Context, path string, h http.Header, want digest.Digest) (doc document, named digest.Digest, err error) {
+func (r *registry) read(ctx context.Context, path string, h http.Header) (document, digest.Digest, error) {
+	doc, header, err := r.load(ctx, func(ctx context.Context) (*http.Response, error) {
+		return r.get(ctx, path, h, nil)
+	})
+	return doc, digest.Digest(header.Get("Docker-Content-Digest")), err
+}
+
+// load reads the document that answers a request, and the answer's header.
+func (r *registry) load(ctx context.Context, request func(context.Context) (*http.Response, error)) (doc document, header http.Header, err error) {
 	err = r.retry.do(ctx, func() error {
 		ctx, w := newWatch(ctx, r.retry.Stall)
 		defer w.stop()
-		resp, err := r.get(ctx, path, h, nil)
+		resp, err := request(ctx)
 		if err != nil {
 			return err
 		}
@@ -231,11 +240,10 @@ func (r *registry) read(ctx context.Context, path string, h http.Header, want di
 		if len(body) > MaxDocument {
 			return fmt.Errorf("document of more than %d bytes: %w", MaxDocument, ErrUnsupported)
 		}
-		doc = document{body: body, mediaType: mediaType(resp)}
-		named = digest.Digest(resp.Header.Get("Docker-Content-Digest"))
+		doc, header = document{body: body, mediaType: mediaType(resp)}, resp.Header
 		return nil
 	})
-	return doc, named, err
+	return doc, header, err
 }
 
 // mediaType is a response's Content-Type without parameters.
