@@ -10,6 +10,11 @@ const (
 	Tar  Format = iota + 1 // uncompressed: the blob is the decoded space
 	Gzip                   // RFC 1952, any number of members
 	Zstd                   // RFC 8878, any number of frames
+
+	// These two came with a table of contents of their own, which Open read;
+	// Build sees Gzip and Zstd.
+	EStargz
+	ZstdChunked
 )
 
 // String is the format's name as people write it.
@@ -21,6 +26,10 @@ func (f Format) String() string {
 		return "gzip"
 	case Zstd:
 		return "zstd"
+	case EStargz:
+		return "estargz"
+	case ZstdChunked:
+		return "zstd:chunked"
 	}
 	return fmt.Sprintf("format %d", uint8(f))
 }

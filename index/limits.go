@@ -16,6 +16,8 @@ type Limits struct {
 	Xattrs  int   // extended attributes of one entry; default 1024
 	Extents int   // data extents of one sparse file; default 1 Mi
 	Window  int64 // memory a zstd frame may ask for; default 128 MiB
+	TOC     int64 // bytes of a table of contents that a layer brings, encoded or not; default 150 MiB
+	Chunk   int64 // bytes of one of the chunks that it tells of, 1 GiB at most; default 32 MiB
 }
 
 // What Linux allows, and with it any unpacker.
@@ -44,6 +46,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Xattrs, 1024)
 	set(&l.Extents, 1<<20)
 	set64(&l.Window, 128<<20)
+	set64(&l.TOC, 150<<20)
+	set64(&l.Chunk, 32<<20)
+	l.Chunk = min(l.Chunk, maxPart)
 	return l
 }
 
