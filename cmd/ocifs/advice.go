@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	iofs "io/fs"
+	"net"
+	"net/http"
 	"strings"
 	"syscall"
 
@@ -56,6 +58,7 @@ func advice(err error) []string {
 	var (
 		platform *image.NoPlatformError
 		ca       x509.UnknownAuthorityError
+		network  net.Error // no connection: no such host, refused, timed out
 	)
 	switch {
 	case errors.As(err, &platform):
@@ -68,8 +71,12 @@ func advice(err error) []string {
 		return []string{"trust the registry's certificate with --ca-file FILE, or do without checking it: --tls-verify=false"}
 	case errors.Is(err, fetch.ErrUnauthorized):
 		return []string{"log in with docker login or podman login, or give --creds USER:PASSWORD"}
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return []string{"the registry speaks http only: --plain-http"}
+	case errors.Is(err, fetch.ErrUnreachable) && errors.As(err, &network):
+		return []string{"check the registry's name and port, and the network"}
 	case errors.Is(err, fetch.ErrUnreachable):
-		return []string{"check the registry's name and the network; a registry without TLS needs --plain-http"}
+		return []string{"the registry is there, but in trouble: try again later, or longer with --retry"}
 	case errors.Is(err, fetch.ErrNotFound) && ofRegistry(err):
 		return []string{"check the name and the tag; many registries say so of what one must log in to see"}
 	case codeOf(err) == exitIntegrity:

@@ -174,7 +174,10 @@ func daemon(ctx context.Context) error {
 		return reported(exitFailure)
 	}
 	s := *first.Spec
-	h := hooks{step: func(p step) { d.send(event{Step: &p}) }, warn: d.warn}
+	h := hooks{warn: d.warn}
+	if s.Progress {
+		h.step = func(p step) { d.send(event{Step: &p}) }
+	}
 	if h.log, err = s.openLog(d); err != nil {
 		d.fail(ctx, err)
 		return reported(exitFailure)

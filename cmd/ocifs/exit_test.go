@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"net"
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +36,10 @@ func TestExitCodes(t *testing.T) {
 		{at(fetch.ErrNotFound), exitNotFound, "check the name and the tag"},
 		{&fetch.Error{Name: "oci:/d:t", Err: fetch.ErrNotFound}, exitNotFound, ""},
 		{at(fetch.ErrUnauthorized), exitAuth, "docker login"},
-		{at(fetch.ErrUnreachable), exitUnreachable, "--plain-http"},
+		{at(fetch.ErrUnreachable), exitUnreachable, "try again later"},
+		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})), exitUnreachable, "name and port"},
+		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, &net.DNSError{Err: "no such host"})), exitUnreachable, "name and port"},
+		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, http.ErrSchemeMismatch)), exitUnreachable, "--plain-http"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, x509.UnknownAuthorityError{})), exitUnreachable, "--ca-file"},
 		{at(&fetch.DigestError{}), exitIntegrity, "nothing of it was used"},
 		{fmt.Errorf("layer 1: %w", &index.DigestError{}), exitIntegrity, "nothing of it was used"},

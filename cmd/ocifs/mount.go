@@ -68,6 +68,7 @@ type mountSpec struct {
 	StateDir   stateDir
 	LogFile    string // "": stderr, and nowhere once the daemon is on its own
 	LogLevel   string
+	Progress   bool // somebody looks at it
 	LogFormat  string
 }
 
@@ -103,7 +104,7 @@ func mountSpecOf(u *ui, cc *cli.Context, flags []cli.Flag) (s mountSpec, err err
 			return s, err
 		}
 	}
-	s.LogLevel, s.LogFormat = u.level.String(), u.format
+	s.LogLevel, s.LogFormat, s.Progress = u.level.String(), u.format, u.progress.show
 	if cc.Bool("debug") {
 		s.LogLevel = "debug"
 	}

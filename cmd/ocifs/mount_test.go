@@ -372,5 +372,5 @@ func TestRegistryErrors(t *testing.T) {
 	w.fails(exitFailure, "podman login", "inspect", "--authfile", "nowhere", ref)
 	w.ok("inspect", "--creds", "u:right", ref)
 	reg.Close()
-	w.fails(exitUnreachable, "--plain-http", "inspect", "--retry", "1", ref)
+	w.fails(exitUnreachable, "check the registry's name and port", "inspect", "--retry", "1", ref)
 }

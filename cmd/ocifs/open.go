@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/containerd/platforms"
 	"github.com/urfave/cli/v2"
@@ -109,10 +111,20 @@ func openSource(ctx context.Context, s imageSpec, h hooks) (*openedImage, error)
 	return &openedImage{src: src, store: store}, nil
 }
 
-// steps turns the progress of an image's layers into steps.
+// steps turns the progress of an image's layers into steps: as many as can be
+// seen, and the last one of each layer.
 func steps(m *image.Manifest, tell func(step)) func(layer int, done, size int64) {
+	if tell == nil {
+		return nil
+	}
 	layers := m.Layers()
+	last := make([]atomic.Int64, len(layers)) // when its step was told, ns
 	return func(n int, done, size int64) {
+		now := time.Now().UnixNano()
+		if done < size && now-last[n].Load() < int64(frameEvery) {
+			return
+		}
+		last[n].Store(now)
 		tell(step{
 			Layer: n, Layers: len(layers), Digest: layers[n].Digest.String(),
 			Done: done, Total: size, Ready: done >= size,
@@ -161,7 +173,11 @@ func (r *record) lazy() string {
 
 // uiHooks tell the user directly.
 func uiHooks(u *ui) hooks {
-	return hooks{step: u.progress.step, warn: func(text string) { u.warn("%s", text) }, log: u.log}
+	h := hooks{warn: func(text string) { u.warn("%s", text) }, log: u.log}
+	if u.progress.show {
+		h.step = u.progress.step
+	}
+	return h
 }
 
 // look opens the image that a command's first argument names, and runs the

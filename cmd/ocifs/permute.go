@@ -57,7 +57,7 @@ func (l *line) read(app *cli.App, words []string) error {
 		case w == "--help" || w == "-h" && !l.owns("h"):
 			l.help, words = true, words[1:]
 		case len(l.path) == 0 && (w == "--version" || w == "-V"):
-			words[0] = "version"
+			err, words = l.word(app, "version"), words[1:]
 		case strings.HasPrefix(w, "--"):
 			words, err = l.long(app, words)
 		case len(w) > 1 && w[0] == '-':

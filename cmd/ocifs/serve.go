@@ -15,7 +15,7 @@ import (
 
 // hooks are how a mount tells what it does, in whichever process it runs.
 type hooks struct {
-	step func(step)   // of a layer that is being indexed
+	step func(step)   // of a layer that is being indexed; nil: nobody looks
 	warn func(string) // of something the user should know
 	log  *slog.Logger
 }
