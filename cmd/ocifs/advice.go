@@ -58,7 +58,6 @@ func advice(err error) []string {
 	var (
 		platform *image.NoPlatformError
 		ca       x509.UnknownAuthorityError
-		network  net.Error // no connection: no such host, refused, timed out
 	)
 	switch {
 	case errors.As(err, &platform):
@@ -73,7 +72,7 @@ func advice(err error) []string {
 		return []string{"log in with docker login or podman login, or give --creds USER:PASSWORD"}
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return []string{"the registry speaks http only: --plain-http"}
-	case errors.Is(err, fetch.ErrUnreachable) && errors.As(err, &network):
+	case noConnection(err):
 		return []string{"check the registry's name and port, and the network"}
 	case errors.Is(err, fetch.ErrUnreachable):
 		return []string{"the registry is there, but in trouble: try again later, or longer with --retry"}
@@ -89,6 +88,13 @@ func advice(err error) []string {
 		return []string{"check who may do that, or run ocifs as that user"}
 	}
 	return nil
+}
+
+// noConnection says whether there was nobody to talk to.
+func noConnection(err error) bool {
+	var dns *net.DNSError
+	var op *net.OpError
+	return errors.As(err, &dns) || errors.As(err, &op) && op.Op == "dial"
 }
 
 // ofRegistry says whether the error is about an image in a registry, and not

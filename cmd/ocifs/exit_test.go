@@ -6,9 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	iofs "io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,6 +40,7 @@ func TestExitCodes(t *testing.T) {
 		{at(fetch.ErrUnauthorized), exitAuth, "docker login"},
 		{at(fetch.ErrUnreachable), exitUnreachable, "try again later"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})), exitUnreachable, "name and port"},
+		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, &url.Error{Op: "Get", Err: io.EOF})), exitUnreachable, "try again later"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, &net.DNSError{Err: "no such host"})), exitUnreachable, "name and port"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, http.ErrSchemeMismatch)), exitUnreachable, "--plain-http"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, x509.UnknownAuthorityError{})), exitUnreachable, "--ca-file"},
