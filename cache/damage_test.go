@@ -13,11 +13,11 @@ import (
 
 // damages is what may happen to the files of a space, in its directory.
 var damages = map[string]func(dir string) error{
-	"data: bit flipped": func(d string) error { return flip(d+"/data", 300<<10) },
-	"data: cut":         func(d string) error { return os.Truncate(d+"/data", 70<<10) },
+	"data: bit flipped": func(d string) error { return flip(d+"/data", 37<<10) },
+	"data: cut":         func(d string) error { return os.Truncate(d+"/data", 9<<10) },
 	"data: emptied":     func(d string) error { return os.Truncate(d+"/data", 0) },
 	"data: deleted":     func(d string) error { return os.Remove(d + "/data") },
-	"data: zeros":       func(d string) error { return replace(d+"/data", make([]byte, 1<<20)) },
+	"data: zeros":       func(d string) error { return replace(d+"/data", make([]byte, 1<<17)) },
 	"data: short":       func(d string) error { return replace(d+"/data", make([]byte, 1<<10)) },
 	"data: a directory": func(d string) error { return errors.Join(os.Remove(d+"/data"), os.Mkdir(d+"/data", 0o700)) },
 	"data: a link": func(d string) error {
@@ -75,7 +75,7 @@ func again(path string) error {
 // Whatever happened to the files, a process that opens the space reads the
 // right bytes; those who had it open too.
 func TestDamage(t *testing.T) {
-	c := uniform(8, 128<<10, 5)
+	c := uniform(8, 16<<10, 5)
 	want := whole(c)
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {

@@ -24,11 +24,13 @@
 //	DIR/v1/spaces/KEY/marks     a header and one record per chunk (mark.go)
 //	DIR/v1/spaces/KEY/aux       decoding state kept by the Builder (aux.go)
 //	DIR/v1/locks/KEY            who holds Store.Lock; there only while held
-//	DIR/v1/tmp/RANDOM           being made or being removed
+//	DIR/v1/tmp/RANDOM           being made, being removed, or expelled from
+//	                            spaces while some process has it open
 //
-// Other versions than v1 are left alone. Directories are 0700, files 0600,
-// all of the effective user; a store that is a symbolic link, belongs to
-// someone else or can be written to by others is refused.
+// Other versions than v1 are left alone. Directories are 0700, files 0600, all
+// of the effective user; a store that is a symbolic link, belongs to someone
+// else or can be written to by others is refused. DIR must lie on a local file
+// system: processes meet in the page cache.
 //
 // # Locks
 //
@@ -64,8 +66,14 @@
 //     leaves s before that: so no punching began before the data was read.
 //     (Recalling late would be wrong: s may have been written, and found
 //     right by another goroutine, after we read a hole.)
-//  4. Fillers write verified, hence identical, bytes: a filler that rewrites a
-//     present chunk (it was damaged) changes no byte that was right.
+//  4. Fillers write verified, hence identical, bytes, a hole for zeros: a
+//     filler that rewrites a present chunk (it was damaged, or two fetched it)
+//     changes no byte that was right.
+//
+// Each step is a system call of its own, and each goes through the locks or
+// reference counts of the page cache, so processors don't reorder them. A
+// space is emptied, or repaired, as a whole only under the exclusive flock on
+// its directory, when no process remembers anything about it.
 //
 // A first use reads the record first, then the whole chunk, and serves just
 // the bytes whose CRC it computed: these are right whatever happened

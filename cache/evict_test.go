@@ -160,7 +160,7 @@ func TestColdestChunkFirst(t *testing.T) {
 // Chunks smaller than a block, evicted under their readers, give their blocks
 // back.
 func TestSmallChunksFreeBlocks(t *testing.T) {
-	c := irregular(2000, 5)
+	c := irregular(700, 5)
 	m := &maker{t: c}
 	s := open(t, t.TempDir(), 0)
 	sp := space(t, s, "k", c, m.fill)
@@ -200,7 +200,7 @@ func TestUnmarkedDataIsFreed(t *testing.T) {
 // Readers never see the holes that an evictor makes.
 func TestReadersUnderEviction(t *testing.T) {
 	noLeaks(t)
-	for name, c := range map[string]tiles{"uniform": uniform(40, 16<<10, 9), "irregular": irregular(300, 7)} {
+	for name, c := range map[string]tiles{"uniform": uniform(40, 16<<10, 9), "irregular": irregular(200, 7)} {
 		t.Run(name, func(t *testing.T) {
 			dir, want := t.TempDir(), whole(c)
 			m := &maker{t: c}
@@ -224,7 +224,7 @@ func TestReadersUnderEviction(t *testing.T) {
 				wg.Go(func() {
 					r := rand.New(rand.NewPCG(uint64(g), 0))
 					p := make([]byte, 64<<10)
-					for range 300 {
+					for range 200 {
 						off := r.Int64N(int64(len(want)))
 						b := p[:1+r.IntN(len(p)-1)]
 						n, err := spaces[g%2].ReadAt(b, off)
@@ -267,7 +267,7 @@ func TestLimitHolds(t *testing.T) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(g), 0))
 			p := make([]byte, 200<<10)
-			for range 150 {
+			for range 100 {
 				off := r.Int64N(int64(len(want) - len(p)))
 				if _, err := sp.ReadAt(p, off); err != nil || !bytes.Equal(p, want[off:off+int64(len(p))]) {
 					t.Errorf("read at %d: %v or wrong bytes", off, err)

@@ -27,7 +27,11 @@ func (s *Store) Get(key string) ([]byte, error) {
 	}
 	f, err := s.objects.open(key, unix.O_RDONLY)
 	if err != nil {
-		return nil, fmt.Errorf("cache: object: %w", err)
+		if notFile(err) { // that something else is there is damage too
+			s.objects.removeAll(key)
+			err = fs.ErrNotExist
+		}
+		return nil, fmt.Errorf("cache: object %s: %w", key, err)
 	}
 	defer f.Close()
 	b, err := readObject(f)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestObjects(t *testing.T) {
@@ -61,6 +63,29 @@ func TestDamagedObject(t *testing.T) {
 			}
 			left(t, dir, "objects", 0)
 		})
+	}
+}
+
+// Something else in an object's place is damage too.
+func TestNotAnObject(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 0)
+	path := filepath.Join(dir, "v1/objects/k")
+	for name, make := range map[string]func() error{
+		"directory": func() error { return os.MkdirAll(path+"/x/y", 0o700) },
+		"link":      func() error { return os.Symlink(dir, path) },
+		"pipe":      func() error { return unix.Mkfifo(path, 0o600) },
+	} {
+		if err := make(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Get("k"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+		left(t, dir, "objects", 0)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -240,7 +240,7 @@ func TestStorm(t *testing.T) {
 	s := open(t, dir, 0)
 	r := rand.New(rand.NewPCG(1, 1))
 	most, kills := int64(0), 0
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
 		for pause := 5 + r.IntN(60); pause > 0; pause -= 5 {
 			time.Sleep(5 * time.Millisecond)
 			most = max(most, s.Usage())

@@ -124,10 +124,10 @@ func (sp *Space) Close() error {
 	if sp.aux != nil {
 		sp.aux.f.Close()
 	}
-	for _, f := range []io.Closer{sp.data, sp.marks, sp.dir} {
-		if sp.onDisk() {
-			f.Close()
-		}
+	if sp.onDisk() {
+		sp.data.Close()
+		sp.marks.Close()
+		sp.dir.Close()
 	}
 	return nil
 }

@@ -40,10 +40,13 @@ func (s *Store) Verify(ctx context.Context, report func(Entry, error)) error {
 
 func (s *Store) verifySpace(ctx context.Context, key string) error {
 	p, err := s.openPair(s.spaces, key, unix.LOCK_SH, lockWait)
+	if err == errTorn {
+		return errors.Join(fmt.Errorf("%w: %w", ErrDamaged, err), s.mend(key, noTiling, 0))
+	}
+	if err == errMoved {
+		return fs.ErrNotExist
+	}
 	if err != nil {
-		if err == errTorn {
-			err = fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
 		return err
 	}
 	defer p.close()
