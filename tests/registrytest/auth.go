@@ -79,7 +79,7 @@ func (r *Registry) admit(w http.ResponseWriter, req *http.Request, repo string) 
 		challenge = `Basic realm="registrytest"`
 	case Bearer:
 		given, _ := strings.CutPrefix(header, "Bearer ")
-		if r.tokens.use(given, repo, auth.Uses) {
+		if r.tokens.use(given, repo, actions(req), auth.Uses) {
 			return true
 		}
 		if realm == "" {
@@ -87,7 +87,7 @@ func (r *Registry) admit(w http.ResponseWriter, req *http.Request, repo string) 
 		}
 		challenge = fmt.Sprintf(`Bearer realm="%s",service="registrytest"`, realm)
 		if repo != "" {
-			challenge += fmt.Sprintf(`,scope="repository:%s:pull"`, repo)
+			challenge += fmt.Sprintf(`,scope="repository:%s:%s"`, repo, strings.Join(actions(req), ","))
 		}
 	}
 	if auth.Forbid && header != "" {
@@ -99,11 +99,39 @@ func (r *Registry) admit(w http.ResponseWriter, req *http.Request, repo string) 
 	return false
 }
 
-func (t *tokens) use(s, repo string, uses int) bool {
+// actions is what a token must allow for a request.
+func actions(req *http.Request) []string {
+	switch {
+	case req.Method == http.MethodDelete:
+		return []string{"delete"}
+	case reading(req):
+		return []string{"pull"}
+	}
+	return []string{"pull", "push"}
+}
+
+// allows reports whether scopes, like repository:a/b:pull,push, include
+// actions on a repository.
+func allows(scopes []string, repo string, actions []string) bool {
+	var allowed []string
+	for _, scope := range scopes {
+		if list, ok := strings.CutPrefix(scope, "repository:"+repo+":"); ok {
+			allowed = append(allowed, strings.Split(list, ",")...)
+		}
+	}
+	for _, a := range actions {
+		if !slices.Contains(allowed, a) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *tokens) use(s, repo string, actions []string, uses int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	token := t.given[s]
-	if token == nil || repo != "" && !slices.Contains(token.scopes, "repository:"+repo+":pull") {
+	if token == nil || repo != "" && !allows(token.scopes, repo, actions) {
 		return false
 	}
 	token.uses++

@@ -1,7 +1,6 @@
 // Package registrytest is a registry in a box, for tests and demonstrations:
-// it speaks the distribution protocol as far as readers need it, keeps what
-// is pushed by function calls, writes down every request, and misbehaves on
-// demand.
+// it speaks the distribution protocol, keeps what is pushed by requests or by
+// function calls, writes down every request, and misbehaves on demand.
 //
 //	reg := registrytest.Start(t, registrytest.Options{})
 //	reg.Push("library/x", "tag", registrytest.Layer{Blob: tgz})
@@ -41,6 +40,13 @@ type Options struct {
 	// CDNLife is how long the signature of such a redirect holds; 0: for
 	// ever.
 	CDNLife time.Duration
+
+	// Writable lets clients push, and delete manifests.
+	Writable bool
+	// Keep makes it refuse to delete, as many registries do.
+	Keep bool
+	// Referrers says how it answers for the referrers of a manifest.
+	Referrers ReferrersAPI
 }
 
 // A Registry keeps images and answers requests for them.
@@ -49,7 +55,8 @@ type Registry struct {
 
 	options Options
 	content
-	tokens tokens
+	tokens  tokens
+	uploads uploads
 
 	mu    sync.Mutex // guards the fields below
 	cdn   string     // base URL of the CDN
@@ -60,7 +67,7 @@ type Registry struct {
 // New returns an empty registry. Its token server, if it needs one, is at its
 // own /token until SetRealm says otherwise.
 func New(o Options) *Registry {
-	return &Registry{options: o, content: newContent(), tokens: newTokens()}
+	return &Registry{options: o, content: newContent(), tokens: newTokens(), uploads: newUploads()}
 }
 
 // SetCDN tells the registry at which URL its CDN handler is served.
@@ -118,13 +125,15 @@ type Kind string
 
 // The kinds of requests. CDN requests are for blobs, at the CDN.
 const (
-	Ping     Kind = "ping"
-	Manifest Kind = "manifest"
-	Blob     Kind = "blob"
-	Tags     Kind = "tags"
-	Token    Kind = "token"
-	CDN      Kind = "cdn"
-	Other    Kind = "other"
+	Ping      Kind = "ping"
+	Manifest  Kind = "manifest"
+	Blob      Kind = "blob"
+	Upload    Kind = "upload"
+	Referrers Kind = "referrers"
+	Tags      Kind = "tags"
+	Token     Kind = "token"
+	CDN       Kind = "cdn"
+	Other     Kind = "other"
 )
 
 type kindKey struct{}
@@ -143,6 +152,10 @@ func kindOf(path string) Kind {
 		return Ping
 	case strings.Contains(path, "/manifests/"):
 		return Manifest
+	case strings.Contains(path, "/referrers/"):
+		return Referrers
+	case strings.Contains(path, "/blobs/uploads/"):
+		return Upload
 	case strings.Contains(path, "/blobs/"):
 		return Blob
 	case strings.HasSuffix(path, "/tags/list"):
@@ -158,13 +171,17 @@ func (r *Registry) api(w http.ResponseWriter, req *http.Request) {
 	if !r.admit(w, req, repo) {
 		return
 	}
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		Fail(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "this registry is for reading")
+	if !reading(req) {
+		r.change(w, req, repo, what, name)
 		return
 	}
 	switch what {
 	case "ping":
 		io.WriteString(w, "{}")
+	case "referrers":
+		r.referrers(w, req, repo, name)
+	case "uploads":
+		r.upload(w, req, repo, name)
 	case "manifests":
 		r.manifest(w, req, repo, name)
 	case "blobs":
@@ -186,6 +203,9 @@ func split(path string) (repo, what, name string) {
 	if repo, ok := strings.CutSuffix(rest, "/tags/list"); ok {
 		return repo, "tags", "list"
 	}
+	if repo, id, ok := strings.Cut(rest, "/blobs/uploads/"); ok {
+		return repo, "uploads", id
+	}
 	parts := strings.Split(rest, "/")
 	if !ok || len(parts) < 3 {
 		return "", "", ""
@@ -196,6 +216,9 @@ func split(path string) (repo, what, name string) {
 
 func (r *Registry) manifest(w http.ResponseWriter, req *http.Request, repo, name string) {
 	m, ok := r.findManifest(repo, name)
+	if !ok && r.options.Referrers.SubjectTag {
+		m, ok = r.findManifest(repo, strings.Replace(name, "-", ":", 1))
+	}
 	if !ok {
 		Fail(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")
 		return
