@@ -95,6 +95,9 @@ func TestReadAt(t *testing.T) {
 		{"200 with Content-Range", RangeAs200(), 1000, nil, 1},
 		{"another range", ShiftRange(1), 1000, errAny, 3},
 		{"another range once", Times(1, ShiftRange(-1)), 1000, nil, 2},
+		{"a longer range", lengthen, 1000, errAny, 3},
+		{"without a length", Header("Content-Length", ""), 1000, nil, 1},
+		{"whole, without a length", All(Header("Content-Length", ""), IgnoreRange()), 1000, nil, 1},
 		{"several ranges", Multipart(), 1000, errAny, 3},
 		{"no Content-Range", Header("Content-Range", ""), 1000, errAny, 3},
 		{"malformed Content-Range", Header("Content-Range", "bytes 1000-/"), 1000, errAny, 3},
@@ -127,6 +130,14 @@ func TestReadAt(t *testing.T) {
 			expect(t, reg, map[Kind]int{Blob: c.blob})
 		})
 	}
+}
+
+// lengthen sends a longer range than was asked for.
+func lengthen(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		req.Header.Set("Range", req.Header.Get("Range")+"0")
+		next.ServeHTTP(w, req)
+	})
 }
 
 func TestReadAtBounds(t *testing.T) {
@@ -183,7 +194,7 @@ func TestStall(t *testing.T) {
 			d := reg.PutBlob("", data)
 			reg.Use(Times(1, c.fault))
 			retry := impatient
-			retry.Stall = 200 * time.Millisecond
+			retry.Stall = time.Second
 			b := openBlob(t, open(t, reg.Host+"/a/b:c", fetch.Options{Retry: retry}), d)
 			p := make([]byte, 1000)
 			if _, err := b.ReadAt(p, 0); err != nil || !bytes.Equal(p, data) {

@@ -106,7 +106,7 @@ func TestRedirectExpiresForAll(t *testing.T) {
 
 // TestRedirectShortLived reads where addresses live for a moment only.
 func TestRedirectShortLived(t *testing.T) {
-	reg := Start(t, Options{CDN: true, CDNLife: 20 * time.Millisecond, Auth: Auth{Mode: Bearer, Uses: 3}})
+	reg := Start(t, Options{CDN: true, CDNLife: 60 * time.Millisecond, Auth: Auth{Mode: Bearer, Uses: 3}})
 	reg.Use(On(CDN, Latency(5*time.Millisecond)))
 	data := noise(small)
 	retry := impatient
@@ -127,6 +127,7 @@ func TestStorageFails(t *testing.T) {
 		{"503 once", Times(1, Status(503)), nil, 2, 2},
 		{"403 for ever", Status(403), fetch.ErrUnreachable, 3, 3},
 		{"404", Status(404), fetch.ErrNotFound, 1, 1},
+		{"401 with a challenge", All(Header("WWW-Authenticate", `Basic realm="give me"`), Status(401)), fetch.ErrUnreachable, 3, 3},
 		{"hang up once", Times(1, HangUp()), nil, 2, 2},
 		{"cut", Times(1, Cut(10)), nil, 1, 2},
 		{"range ignored", IgnoreRange(), nil, 1, 1},
@@ -136,10 +137,11 @@ func TestStorageFails(t *testing.T) {
 			reg := Start(t, Options{CDN: true})
 			data := noise(small)
 			reg.Use(On(CDN, c.fault))
-			b := openBlob(t, open(t, reg.Host+"/a/b:c", fetch.Options{}), reg.PutBlob("", data))
+			b := openBlob(t, open(t, reg.Host+"/a/b:c", fetch.Options{Auth: user}), reg.PutBlob("", data))
 			p := make([]byte, 1000)
 			_, err := b.ReadAt(p, 500)
 			checkErr(t, err, c.err)
+			noAuthorization(t, reg)
 			if err == nil && !bytes.Equal(p, data[500:1500]) {
 				t.Error("wrong bytes")
 			}
