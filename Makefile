@@ -28,7 +28,7 @@ help: ## list the targets
 
 build: ## bin/ocifs, static
 	@mkdir -p bin
-	$(GOBUILD) -o bin/ocifs ./cmd/ocifs
+	@$(GOBUILD) -o bin/ocifs ./cmd/ocifs
 
 demo: build ## mount an image of this machine from a slow registry in this process
 	@go run ./tests/demo bin/ocifs

@@ -21,8 +21,9 @@ var arrows = map[string][]string{
 	"fs":                     {"fs/tree"},
 	"fs/erofs":               {"fs", "fs/tree"},
 	"fs/bundle":              {"fs", "fs/image"},
+	"fs/convert":             {"fs/image"},
 	"fs/snapshot":            {"fs", "fs/image", "fetch", "cache"},
-	"cmd/ocifs":              {"index", "fetch", "cache", "fs/tree", "fs/image", "fs", "fs/erofs", "fs/bundle", "fs/snapshot"},
+	"cmd/ocifs":              {"index", "fetch", "cache", "fs/tree", "fs/image", "fs", "fs/convert", "fs/erofs", "fs/bundle", "fs/snapshot"},
 	"tests":                  {"index", "cache", "tests/layertest", "tests/registrytest"},
 	"tests/layertest":        {},
 	"tests/registrytest":     {},
@@ -32,13 +33,14 @@ var arrows = map[string][]string{
 // borders lists what few packages may import from outside, so that a library
 // stays replaceable in one place. An import path here stands for all below it.
 var borders = map[string][]string{
-	"github.com/hanwen/go-fuse":            {"fs"},
-	"github.com/urfave/cli":                {"cmd/ocifs"},
-	"oras.land/oras-go":                    {"fetch"},
-	"net/http":                             {"fetch", "cmd/ocifs", "tests", "tests/demo", "tests/registrytest"},
-	"github.com/containerd/containerd/api": {"fs/snapshot"},
-	"google.golang.org/grpc":               {"fs/snapshot"},
-	"unsafe":                               {},
+	"github.com/hanwen/go-fuse":                {"fs"},
+	"github.com/urfave/cli":                    {"cmd/ocifs"},
+	"oras.land/oras-go":                        {"fetch"},
+	"net/http":                                 {"fetch", "cmd/ocifs", "tests", "tests/demo", "tests/registrytest"},
+	"github.com/containerd/containerd/api":     {"fs/snapshot"},
+	"github.com/containerd/stargz-snapshotter": {"fs/convert"},
+	"google.golang.org/grpc":                   {"fs/snapshot"},
+	"unsafe":                                   {},
 }
 
 // TestSourceArrows holds the imports of every file to the two tables.

@@ -57,32 +57,31 @@ func (d *demo) prepare() (err error) {
 	d.ref = d.registry.Host + "/machine"
 
 	m := d.machine
-	say("%s is an image of this machine: %d layers (gzip), %d files, %s, %s compressed.",
-		d.ref, len(m.layers), m.files, megabytes(m.plain), megabytes(m.size))
-	say("The way to it takes %v and carries %.0f Mbit/s, so that all of it takes at least %.1f s.",
-		d.roundTrip, d.bandwidth/1e6, float64(m.size)*8/d.bandwidth)
+	say("# %s is an image of this machine: %d layers, gzip, %d files,", d.ref, len(m.layers), m.files)
+	say("# %s, %s compressed. A round trip to it takes %v; at %.0f Mbit/s, all of it takes %.1f s.",
+		megabytes(m.plain), megabytes(m.size), d.roundTrip, d.bandwidth/1e6, float64(m.size)*8/d.bandwidth)
 	return nil
 }
 
 func (d *demo) coldMount() error {
-	say("\nthe first time: no one has made an index, so the layers come once, whole, and are kept decoded")
+	say("\n# The first time: nobody has indexed these layers, so they come once, whole.")
 	return d.mount()
 }
 
 func (d *demo) warmMount() error {
-	say("\nthe second time: the index and what was read are in the cache")
+	say("\n# The second time: all that was learned is in the cache.")
 	return d.mount()
 }
 
 func (d *demo) mount() error {
 	return d.step([]string{"ocifs", "mount", d.ref, d.mnt}, func() (string, error) {
-		return "", d.ocifs("mount", d.ref, d.mnt)
+		return d.ocifs("mount", d.ref, d.mnt)
 	})
 }
 
 func (d *demo) umount() error {
 	return d.step([]string{"ocifs", "umount", d.mnt}, func() (string, error) {
-		return "", d.ocifs("umount", d.mnt)
+		return d.ocifs("umount", d.mnt)
 	})
 }
 
@@ -91,7 +90,7 @@ func (d *demo) look() error {
 	lib := filepath.Join(d.mnt, d.machine.goDir)
 	err := d.step([]string{"ls", lib}, func() (string, error) {
 		n, names, err := entries(lib)
-		return fmt.Sprintf("%d names: %s, …", n, strings.Join(names, ", ")), err
+		return fmt.Sprintf("%s … (%d)", strings.Join(names, "  "), n), err
 	})
 	if err != nil {
 		return err
@@ -121,7 +120,7 @@ func (d *demo) look() error {
 		if err == nil && got != want {
 			err = fmt.Errorf("%s isn't what it was before it went through the image", file)
 		}
-		return megabytes(n) + ", the same as outside", err
+		return fmt.Sprintf("%x…, %s, the same as outside", got[:8], megabytes(n)), err
 	})
 }
 
@@ -147,21 +146,28 @@ func (d *demo) step(command []string, do func() (string, error)) error {
 	if len(line) > 48 {
 		line = line[:47] + "…"
 	}
-	told := fmt.Sprintf("$ %-48s %6.2f s %4d requests %9s  %s", line, took.Seconds(), d.registry.Count(), megabytes(d.registry.Bytes()), said)
-	say("%s", strings.TrimSpace(told))
+	requests := fmt.Sprintf("%d requests", d.registry.Count())
+	if d.registry.Count() == 1 {
+		requests = "1 request"
+	}
+	say("$ %-48s %7.2f s %12s %9s", line, took.Seconds(), requests, megabytes(d.registry.Bytes()))
+	if said = strings.TrimSpace(said); said != "" {
+		say("%s", strings.ReplaceAll(said, d.dir+"/", ""))
+	}
 	return nil
 }
 
-// ocifs runs the real binary, with a cache and a state of its own.
-func (d *demo) ocifs(args ...string) error {
+// ocifs runs the real binary, with a cache and a state of its own, and returns
+// what it prints.
+func (d *demo) ocifs(args ...string) (string, error) {
 	cmd := exec.Command(d.binary, args...)
 	cmd.Env = append(os.Environ(),
 		"OCIFS_CACHE_DIR="+filepath.Join(d.dir, "cache"), "OCIFS_STATE_DIR="+filepath.Join(d.dir, "state"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("ocifs %s: %w\n%s", args[0], err, out)
+		return "", fmt.Errorf("ocifs %s: %w\n%s", args[0], err, out)
 	}
-	return nil
+	return string(out), nil
 }
 
 // clean leaves nothing, however far the demo got.
