@@ -15,6 +15,10 @@ const (
 	// Build sees Gzip and Zstd.
 	EStargz
 	ZstdChunked
+
+	// For this one a table of contents was made and kept elsewhere, which
+	// OpenSOCI read; Build sees Tar and Gzip.
+	SOCI
 )
 
 // String is the format's name as people write it.
@@ -30,6 +34,8 @@ func (f Format) String() string {
 		return "estargz"
 	case ZstdChunked:
 		return "zstd:chunked"
+	case SOCI:
+		return "soci"
 	}
 	return fmt.Sprintf("format %d", uint8(f))
 }

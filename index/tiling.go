@@ -21,7 +21,7 @@ type tiling interface {
 	append(b []byte) []byte
 }
 
-var _ = []tiling{(*stream)(nil), (*parts)(nil)}
+var _ = []tiling{(*stream)(nil), (*parts)(nil), (*spans)(nil)}
 
 // parseTiling reads the section of a stored TOC that its format calls for, to
 // the section's end. It checks every number, so that no method of the tiling
@@ -32,6 +32,8 @@ func (t *TOC) parseTiling(f *fields) (tiling, error) {
 		return parseStream(f, t.format, t.size, t.blobSize)
 	case EStargz, ZstdChunked:
 		return parseParts(f, t.format, t.size, t.blobSize)
+	case SOCI:
+		return parseSpans(f, t.size, t.blobSize)
 	}
 	return nil, fmt.Errorf("%w: an unknown format", errFile)
 }
