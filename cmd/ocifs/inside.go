@@ -67,20 +67,20 @@ func rooted(name string) string { return "/" + strings.TrimLeft(name, "/") }
 // A fileInfo is a file of an image, for JSON. Names that are not UTF-8 have
 // their bytes, in base64, beside them.
 type fileInfo struct {
-	Path         string    `json:"path"`
-	PathBase64   string    `json:"path_base64,omitempty"`
-	Type         string    `json:"type"` // file, dir, symlink, char, block, fifo
-	Mode         string    `json:"mode"` // permissions, octal
-	UID          uint32    `json:"uid"`
-	GID          uint32    `json:"gid"`
-	Size         int64     `json:"size"`
-	ModTime      time.Time `json:"mtime"`
-	Inode        uint64    `json:"inode"`
-	Links        uint32    `json:"nlink"`
-	Device       string    `json:"device,omitempty"` // major:minor
-	Target       string    `json:"target,omitempty"` // of a symbolic link
-	TargetBase64 string    `json:"target_base64,omitempty"`
-	Layer        int       `json:"layer"` // from 0, base first
+	Path         string `json:"path"`
+	PathBase64   string `json:"path_base64,omitempty"`
+	Type         string `json:"type"` // file, dir, symlink, char, block, fifo
+	Mode         string `json:"mode"` // permissions, octal
+	UID          uint32 `json:"uid"`
+	GID          uint32 `json:"gid"`
+	Size         int64  `json:"size"`
+	ModTime      string `json:"mtime"` // RFC 3339, though years may have more than four digits
+	Inode        uint64 `json:"inode"`
+	Links        uint32 `json:"nlink"`
+	Device       string `json:"device,omitempty"` // major:minor
+	Target       string `json:"target,omitempty"` // of a symbolic link
+	TargetBase64 string `json:"target_base64,omitempty"`
+	Layer        int    `json:"layer"` // from 0, base first
 }
 
 // info is what there is to say of a file at a path.
@@ -88,7 +88,7 @@ func (i *openedImage) info(name string, n tree.Node) fileInfo {
 	a := i.Tree().Attr(n)
 	f := fileInfo{
 		Type: typeNames[a.Mode&index.ModeType], Mode: fmt.Sprintf("%04o", a.Mode&index.ModePerm),
-		UID: a.UID, GID: a.GID, Size: sizeOf(a), ModTime: modTime(a),
+		UID: a.UID, GID: a.GID, Size: sizeOf(a), ModTime: modTime(a).Format(time.RFC3339Nano),
 		Inode: n.Inode(), Links: a.Nlink, Layer: a.Layer,
 	}
 	f.Path, f.PathBase64 = forJSON(name)

@@ -5,6 +5,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	lt "ocifs.dev/ocifs/tests/layertest"
 )
 
 // TestLook looks into the test image with every command, and holds what it
@@ -208,6 +211,19 @@ func TestLookJSON(t *testing.T) {
 	w.decode(&none, "ls", "--json", w.ref, "/dev/pipe")
 	if len(none.Entries) != 1 || none.Entries[0].Type != "fifo" {
 		t.Errorf("%+v", none)
+	}
+}
+
+// TestYears prints times that Go's JSON refuses.
+func TestYears(t *testing.T) {
+	w := newWorld(t)
+	lt.WriteLayout(t, w.in("years"), lt.Image{Tag: "t", Layers: []lt.Layer{lt.Plain(lt.Tar(
+		lt.File("far", "", lt.ModTime(time.Unix(1<<40, 0))), lt.File("old", "", lt.ModTime(time.Unix(-1, 0))),
+	))}})
+	var ls struct{ Entries []fileInfo }
+	w.decode(&ls, "ls", "--json", "oci:"+w.in("years"))
+	if e := ls.Entries; len(e) != 2 || e[0].ModTime != "36812-02-20T00:36:16Z" || e[1].ModTime != "1969-12-31T23:59:59Z" {
+		t.Errorf("%+v", e)
 	}
 }
 

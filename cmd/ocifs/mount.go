@@ -43,21 +43,29 @@ $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`, without which a mount in the background logs nothing"},
 		},
 	}
-	c.Action = talk(func(ctx context.Context, u *ui, cc *cli.Context) error {
-		spec, err := mountSpecOf(u, cc, c.Flags)
+	c.Action = func(cc *cli.Context) error {
+		f, err := optionsOf(cc, c.Flags) // before talk: they may be about it
 		if err != nil {
 			return err
 		}
-		if cc.Bool("foreground") || cc.Bool("debug") {
-			return foreground(ctx, u, spec, cc.Bool("json"))
-		}
-		r, err := background(ctx, u, spec)
-		if err != nil {
-			return err
-		}
-		return u.mounted(r, cc.Bool("json"))
-	})
+		return talk(func(ctx context.Context, u *ui, cc *cli.Context) error { return mount(ctx, u, cc, f) })(cc)
+	}
 	return c
+}
+
+func mount(ctx context.Context, u *ui, cc *cli.Context, f mountFlags) error {
+	spec, err := mountSpecOf(u, cc, f)
+	if err != nil {
+		return err
+	}
+	if cc.Bool("foreground") || cc.Bool("debug") {
+		return foreground(ctx, u, spec, cc.Bool("json"))
+	}
+	r, err := background(ctx, u, spec)
+	if err != nil {
+		return err
+	}
+	return u.mounted(r, cc.Bool("json"))
 }
 
 // A mountSpec is all a mount needs to know. It goes to the daemon as JSON.
@@ -74,23 +82,9 @@ type mountSpec struct {
 
 // mountSpecOf reads the flags and arguments, and checks what can be checked
 // before anything is fetched. Paths become absolute: a daemon works in /.
-func mountSpecOf(u *ui, cc *cli.Context, flags []cli.Flag) (s mountSpec, err error) {
-	given := map[string]bool{} // before -o, which yields to flags and environment
-	for _, f := range flags {
-		given[f.Names()[0]] = cc.IsSet(f.Names()[0])
-	}
-	set := func(name, value string) error {
-		if given[name] {
-			return nil
-		}
-		return cc.Set(name, value)
-	}
-	for _, o := range cc.StringSlice("option") {
-		if err := readOptions(splitOptions(o), &s.Flags, flags, set); err != nil {
-			return s, err
-		}
-	}
-	if s.Flags.Writable {
+func mountSpecOf(u *ui, cc *cli.Context, f mountFlags) (s mountSpec, err error) {
+	s.Flags = f
+	if f.Writable {
 		u.warn("images are read-only: -o rw is ignored")
 	}
 	if s.Image, err = imageSpecOf(cc, cc.Args().First()); err != nil {

@@ -337,6 +337,8 @@ func TestMountWrong(t *testing.T) {
 	w.fails(exitFailure, "ocifs: error: log file: open ", "mount", "--log-file", "/nonexistent/log", w.ref, "mnt")
 	w.fails(exitMount, "does not exist\nocifs: hint: make it: mkdir -p nowhere", "mount", w.ref, "nowhere")
 	w.fails(exitMount, "holds the cache", "mount", "--cache-dir", "mnt/cache", w.ref, "mnt")
+	w.fails(exitUsage, "--log-level is debug", "mount", "-o", "log-level=loud", w.ref, "mnt")
+	w.fails(exitMount, "does not exist", "mount", "-o", "rw,quiet", w.ref, "nowhere") // no warning before it
 	w.nothingLeft()
 	r := w.run("mount", "-o", "rw,nofail", w.ref, "mnt", "--log-file", "log", "--log-level", "info")
 	if r.code != exitOK || r.errors != "ocifs: warning: images are read-only: -o rw is ignored\n" {

@@ -43,6 +43,27 @@ type mountFlags struct {
 	Writable   bool // rw was asked for, which no image is
 }
 
+// optionsOf applies -o. A flag on the line or in the environment wins against
+// the option of its name.
+func optionsOf(cc *cli.Context, flags []cli.Flag) (m mountFlags, err error) {
+	given := map[string]bool{}
+	for _, f := range flags {
+		given[f.Names()[0]] = cc.IsSet(f.Names()[0])
+	}
+	set := func(name, value string) error {
+		if given[name] {
+			return nil
+		}
+		return cc.Set(name, value)
+	}
+	for _, o := range cc.StringSlice("option") {
+		if err := readOptions(splitOptions(o), &m, flags, set); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
 // readOptions reads the options of -o, in order: those of a mount into f, and
 // those that are flags of the command, with - or _ between words, into set,
 // which is told the flag's name.

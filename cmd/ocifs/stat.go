@@ -122,7 +122,7 @@ func (d *fileDetail) print(u *ui, img *openedImage, p string, n tree.Node) {
 	case d.Type != "dir":
 		line("Size", "%d", d.Size)
 	}
-	line("Modified", "%s", d.ModTime.Local().Format("2006-01-02 15:04:05.999999999 -0700"))
+	line("Modified", "%s", modTime(a).Local().Format("2006-01-02 15:04:05.999999999 -0700"))
 	line("Inode", "%d", d.Inode)
 	line("Links", "%d", d.Links)
 	if d.LayerDigest != "" {
