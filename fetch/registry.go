@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,7 @@ type registry struct {
 	ref    Reference
 	host   string // where it is: host or host:port
 	header http.Header
-	retry  Retry
+	retry  patience
 
 	network *network
 	tokens  *tokens
@@ -57,7 +58,7 @@ func (h *habits) ignoresRanges() bool {
 }
 
 func newRegistry(ref Reference, o Options, m *meter) (*registry, error) {
-	r := &registry{ref: ref, host: ref.domain, retry: o.Retry.withDefaults(), tokens: new(tokens)}
+	r := &registry{ref: ref, host: ref.domain, retry: patience{o.Retry.withDefaults(), o.warn}, tokens: new(tokens)}
 	if r.host == "docker.io" {
 		r.host = "registry-1.docker.io"
 	}
@@ -125,14 +126,7 @@ var manifestTypes = []string{
 	"application/vnd.oci.artifact.manifest.v1+json",
 }
 
-func isManifest(mediaType string) bool {
-	for _, m := range manifestTypes {
-		if m == mediaType {
-			return true
-		}
-	}
-	return false
-}
+func isManifest(mediaType string) bool { return slices.Contains(manifestTypes, mediaType) }
 
 // resolve asks for the tag's headers. If those are refused or of no use, it
 // reads the manifest.
@@ -195,18 +189,14 @@ func (r *registry) document(ctx context.Context, d ocispec.Descriptor) (document
 	return doc, err
 }
 
-// accept lists the media types of manifests, the expected one first.
+// accept lists the media types of manifests, the expected one first, all in
+// one line: some registries read no further.
 func (r *registry) accept(first string) http.Header {
-	h := http.Header{}
+	types := slices.DeleteFunc(slices.Clone(manifestTypes), func(m string) bool { return m == first })
 	if first != "" {
-		h.Add("Accept", first)
+		types = slices.Insert(types, 0, first)
 	}
-	for _, m := range manifestTypes {
-		if m != first {
-			h.Add("Accept", m)
-		}
-	}
-	return h
+	return http.Header{"Accept": {strings.Join(types, ", ")}}
 }
 
 // read reads a whole document, and what digest the registry says it has.

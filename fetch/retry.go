@@ -67,9 +67,18 @@ func hopeless(err error) bool {
 		errors.As(err, &refused) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
+// patience is a Retry that says when it waits for long.
+type patience struct {
+	Retry
+	warn func(string)
+}
+
+// longWait is what a user should be told about.
+const longWait = 5 * time.Second
+
 // pause waits before the next try, the tries-th in a row to have failed being
 // behind us, and returns nil; or it returns the error to give up with.
-func (r Retry) pause(ctx context.Context, tries int, err error) error {
+func (r patience) pause(ctx context.Context, tries int, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -85,6 +94,9 @@ func (r Retry) pause(ctx context.Context, tries int, err error) error {
 		if wait > r.MaxWait {
 			return fmt.Errorf("%w (to be tried again after %v)", err, wait)
 		}
+	}
+	if wait >= longWait {
+		r.warn(fmt.Sprintf("waiting %v: %v", wait.Round(time.Second), err))
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -107,7 +119,7 @@ func (r Retry) backoff(tries int) time.Duration {
 }
 
 // do calls f until it succeeds or trying again is in vain.
-func (r Retry) do(ctx context.Context, f func() error) error {
+func (r patience) do(ctx context.Context, f func() error) error {
 	for tries := 1; ; tries++ {
 		err := f()
 		if err == nil {

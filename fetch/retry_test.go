@@ -54,7 +54,11 @@ func status(code int, after string) error {
 
 // TestPause waits as long as it should, by a clock of its own.
 func TestPause(t *testing.T) {
-	r := Retry{Attempts: 4, MinWait: 200 * time.Millisecond, MaxWait: time.Minute, Stall: time.Second}
+	var warnings []string
+	r := patience{
+		Retry{Attempts: 4, MinWait: 200 * time.Millisecond, MaxWait: time.Minute, Stall: time.Second},
+		func(s string) { warnings = append(warnings, s) },
+	}
 	network := &networkError{&url.Error{Err: io.EOF}}
 	for _, c := range []struct {
 		name     string
@@ -86,6 +90,10 @@ func TestPause(t *testing.T) {
 			if waited := time.Since(start); waited < c.min || waited > c.max {
 				t.Errorf("%s: waited %v, want %v to %v", c.name, waited, c.min, c.max)
 			}
+			if (len(warnings) > 0) != (c.max >= longWait) {
+				t.Errorf("%s: warnings: %q", c.name, warnings)
+			}
+			warnings = nil
 			if (err != nil) != c.end {
 				t.Errorf("%s: %v", c.name, err)
 			}
@@ -101,7 +109,7 @@ func TestPauseCanceled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		start := time.Now()
-		err := Retry{}.withDefaults().pause(ctx, 1, status(429, "50"))
+		err := patience{Retry{}.withDefaults(), func(string) {}}.pause(ctx, 1, status(429, "50"))
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
 			t.Error(err, time.Since(start))
 		}

@@ -96,6 +96,9 @@ func TestHeaders(t *testing.T) {
 		if r.Kind != CDN && strings.Join(r.Header["User-Agent"], "|") != "ocifs" {
 			t.Errorf("%s request from %q", r.Kind, r.Header["User-Agent"])
 		}
+		if a := r.Header["Accept"]; r.Kind == Manifest && (len(a) != 1 || strings.Count(a[0], "application/") < 4) {
+			t.Errorf("a manifest's request accepts %q", a)
+		}
 		if e := r.Header.Get("Accept-Encoding"); r.Kind != Token && e != "identity" {
 			t.Errorf("%s request accepts %q", r.Kind, e)
 		}
