@@ -13,6 +13,7 @@ import (
 // A Kind is one of the two kinds of things a store keeps.
 type Kind string
 
+// The kinds.
 const (
 	KindObject Kind = "object"
 	KindSpace  Kind = "space"
