@@ -49,6 +49,28 @@ func TestReadLine(t *testing.T) {
 	}
 }
 
+// FuzzReadLine holds that no line is too odd to be read or refused, and that
+// what cli is given reads the same again.
+func FuzzReadLine(f *testing.F) {
+	for _, s := range []string{"mount -fo ro a b", "ls -lh a", "--platform=x mount a --", "-q --json=0 x", "help mount -", "-- ls -- a"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		l, err := readLine(newApp(), strings.Split(s, " "))
+		if err != nil || l.help || len(l.path) == 0 {
+			return
+		}
+		words := l.words("ocifs")[1:]
+		again, err := readLine(newApp(), words)
+		if err != nil || again.help {
+			t.Fatalf("%q became %q: help %t, error %v", s, words, again.help, err)
+		}
+		if got := again.words("ocifs")[1:]; !slices.Equal(got, words) {
+			t.Fatalf("%q became %q, and that %q", s, words, got)
+		}
+	})
+}
+
 // TestReadLineRefuses has every way to mistype a line, and what is said of it.
 func TestReadLineRefuses(t *testing.T) {
 	for _, c := range []struct{ line, err, hint string }{

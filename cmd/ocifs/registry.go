@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -68,7 +69,7 @@ func authOf(cc *cli.Context) (a fetch.Auth, err error) {
 			return a, usagef("--creds is USER:PASSWORD")
 		}
 		if !has {
-			if a.Password, err = askPassword(a.Username); err != nil {
+			if a.Password, err = askPassword(cc.Context, a.Username); err != nil {
 				return a, err
 			}
 		}
@@ -98,16 +99,35 @@ func homeDir() string {
 	return ""
 }
 
-// askPassword asks for a password on the terminal.
-func askPassword(name string) (string, error) {
+// askPassword asks for a password on the terminal. An interrupt gives the
+// terminal back as it was.
+func askPassword(ctx context.Context, name string) (string, error) {
 	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) {
 		return "", usagef("--creds: no password, and no terminal to ask for it").with("give it as --creds USER:PASSWORD, or in OCIFS_CREDS")
 	}
+	before, err := term.GetState(in)
+	if err != nil {
+		return "", err
+	}
 	fmt.Fprintf(os.Stderr, "password of %s: ", printable(name))
-	b, err := term.ReadPassword(in)
-	fmt.Fprintln(os.Stderr)
-	return string(b), err
+	defer fmt.Fprintln(os.Stderr)
+	type answer struct {
+		password []byte
+		err      error
+	}
+	answered := make(chan answer, 1)
+	go func() { // of an interrupted question, it ends with the process
+		b, err := term.ReadPassword(in)
+		answered <- answer{b, err}
+	}()
+	select {
+	case a := <-answered:
+		return string(a.password), a.err
+	case <-ctx.Done():
+		term.Restore(in, before)
+		return "", context.Cause(ctx)
+	}
 }
 
 // options are the fetch.Options that s stands for.
