@@ -9,7 +9,8 @@ import (
 // A budget keeps the store within its limit. What is on disk, which others
 // fill too, is measured whenever this process has written another step bytes;
 // in between, what it writes is added up, and two steps are all it may write.
-// So n processes exceed the limit by 2n-2 steps at most.
+// So n processes exceed the limit by 2n-2 steps at most, or by a chunk each if
+// chunks are larger than that.
 type budget struct {
 	limit, step int64 // 0: no bound
 	known       atomic.Int64

@@ -281,3 +281,42 @@ func TestEntriesAndRemove(t *testing.T) {
 		t.Errorf("%d bytes left", n)
 	}
 }
+
+// A file that was cut is not written to: what lies between its end and what is
+// written would read as zeros, to those who know it to be right.
+func TestCutUnderReader(t *testing.T) {
+	c := uniform(8, 16<<10, 0)
+	want, dir := whole(c), t.TempDir()
+	s := open(t, dir, 0)
+	filled(t, s, dir, "k", c, 0)
+	m := &maker{t: c}
+	sp := space(t, s, "k", c, m.fill)
+	expect(t, sp, want, 0, sp.Size())
+	if err := os.Truncate(filepath.Join(dir, "v1/spaces/k/data"), 0); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, sp, want, c[6], 1)
+	sp.flights.Wait()
+	expect(t, sp, want, 0, sp.Size())
+}
+
+// A file that was deleted does not grow, where nobody would count it.
+func TestDeletedUnderReader(t *testing.T) {
+	c := uniform(8, 16<<10, 0)
+	dir := t.TempDir()
+	s := open(t, dir, 0)
+	m := &maker{t: c}
+	sp := space(t, s, "k", c, m.fill)
+	if err := os.RemoveAll(filepath.Join(dir, "v1/spaces/k")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, sp, whole(c), 0, sp.Size())
+	sp.flights.Wait()
+	if n := allocated(t, sp.data); n != 0 {
+		t.Errorf("%d bytes in a deleted file", n)
+	}
+	expect(t, sp, whole(c), 0, sp.Size()) // from memory
+	if calls := m.calls(); len(calls) != 1 {
+		t.Errorf("fills %v", calls)
+	}
+}
