@@ -1,6 +1,7 @@
 package main
 
 import (
+	"ocifs.dev/ocifs/fs/image"
 	"context"
 	"fmt"
 	"strings"
@@ -46,7 +47,7 @@ func layers(_ context.Context, u *ui, cc *cli.Context, img *openedImage) error {
 		list = append(list, layerInfo{
 			Digest: l.Descriptor.Digest.String(), DiffID: l.DiffID.String(), MediaType: l.Descriptor.MediaType,
 			Format: l.Format.String(), Size: l.Descriptor.Size, Decoded: l.Size, Entries: l.Entries,
-			Lazy: l.Known, CreatedBy: by[i],
+			Lazy: l.Origin != image.OriginRead, CreatedBy: by[i],
 		})
 	}
 	if cc.Bool("json") {

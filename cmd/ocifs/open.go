@@ -154,7 +154,7 @@ func (i *openedImage) layers() []layerRecord {
 	rs := []layerRecord{}
 	for _, l := range i.Layers() {
 		rs = append(rs, layerRecord{
-			Digest: l.Descriptor.Digest.String(), Size: l.Descriptor.Size, Format: l.Format.String(), Lazy: l.Known,
+			Digest: l.Descriptor.Digest.String(), Size: l.Descriptor.Size, Format: l.Format.String(), Lazy: l.Origin != image.OriginRead,
 		})
 	}
 	return rs

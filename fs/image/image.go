@@ -32,6 +32,12 @@ type Options struct {
 	// Platform is the one wanted, as in "linux/arm64" or "linux/arm/v7"; ""
 	// is the host's.
 	Platform string
+	// Index says whose word is taken on layers that were not read whole here;
+	// "" is PolicyRepository.
+	Index Policy
+	// SOCIv1 takes SOCI indexes of version 1, too, where the policy takes what
+	// was pushed.
+	SOCIv1 bool
 	// Limits bound what a layer may ask for.
 	Limits index.Limits
 	// Warn is told, in one line, what is odd but harmless. nil: nobody is.
@@ -97,9 +103,13 @@ func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *ca
 		if err != nil {
 			return nil, err
 		}
-		img.layers = append(img.layers, &layer{desc: d, diffID: m.Config.RootFS.DiffIDs[i], format: format, blob: blob, slots: slots})
+		img.layers = append(img.layers, &layer{
+			n: i, desc: d, diffID: m.Config.RootFS.DiffIDs[i], format: format, blob: blob, slots: slots,
+		})
 	}
-	if err := img.open(ctx, store, o); err != nil {
+	p := &planner{src: src, store: store, o: o, life: ctx}
+	p.found = &finder{r: &resolver{src, store, o.warn}, m: m, o: o}
+	if err := img.open(ctx, p); err != nil {
 		return nil, err
 	}
 	tocs := make([]*index.TOC, len(img.layers))
@@ -112,11 +122,11 @@ func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *ca
 	return img, nil
 }
 
-func (m *Image) open(ctx context.Context, store *cache.Store, o Options) error {
+func (m *Image) open(ctx context.Context, p *planner) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(building)
-	for n, l := range m.layers {
-		g.Go(func() error { return l.open(ctx, store, o, n) })
+	for _, l := range m.layers {
+		g.Go(func() error { return l.open(ctx, p) })
 	}
 	return g.Wait()
 }
@@ -184,6 +194,13 @@ func readSparse(l *layer, d tree.Data, p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+// Layer is the decoded space of layer i, the base being 0: its tar archive, if
+// the layer's format has that as its decoded space.
+func (m *Image) Layer(i int) *io.SectionReader {
+	l := m.layers[i]
+	return io.NewSectionReader(l, 0, l.toc.Size())
+}
+
 // LayerInfo is what is known of a layer of an open image.
 type LayerInfo struct {
 	Descriptor ocispec.Descriptor
@@ -191,14 +208,14 @@ type LayerInfo struct {
 	Format     index.Format // as its first bytes say
 	Size       int64        // decoded
 	Entries    int
-	Known      bool // the layer needed no pass: its table of contents was in the cache
+	Origin     Origin
 }
 
 // Layers tells of each layer, the base first.
 func (m *Image) Layers() []LayerInfo {
 	info := make([]LayerInfo, len(m.layers))
 	for i, l := range m.layers {
-		info[i] = LayerInfo{l.desc, l.diffID, l.toc.Format(), l.toc.Size(), l.toc.NumEntries(), l.known}
+		info[i] = LayerInfo{l.desc, l.diffID, l.toc.Format(), l.toc.Size(), l.toc.NumEntries(), l.origin}
 	}
 	return info
 }

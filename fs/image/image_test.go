@@ -280,7 +280,7 @@ func TestImage(t *testing.T) {
 			t.Error("b is still there")
 		}
 		for i, l := range img.Layers() {
-			if l.Known != (again == 1) || l.Entries == 0 || l.Size == 0 {
+			if (l.Origin == image.OriginCache) != (again == 1) || l.Entries == 0 || l.Size == 0 {
 				t.Errorf("layer %d: %+v", i, l)
 			}
 		}

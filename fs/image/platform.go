@@ -101,6 +101,9 @@ func (c *chooser) walk(ctx context.Context, doc *document, above *ocispec.Platfo
 		if isAttestation(d) || c.seen[d.Digest.String()] {
 			continue
 		}
+		if d.Size <= 0 {
+			return fmt.Errorf("%s: its descriptor says that it has %d bytes", d.Digest, d.Size)
+		}
 		c.seen[d.Digest.String()] = true
 		if d.Platform == nil {
 			d.Platform = above

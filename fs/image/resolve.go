@@ -25,7 +25,9 @@ type Manifest struct {
 	RawConfig  []byte             // the configuration as it is
 	Config     ocispec.Image
 	Platforms  []ocispec.Descriptor // the image index's own entries, attestations too; nil without an index
-	layers     []ocispec.Descriptor
+
+	layers      []ocispec.Descriptor
+	annotations map[string]string
 }
 
 // Layers are the layers' descriptors, the base first.
@@ -93,7 +95,7 @@ func (r *resolver) image(ctx context.Context, doc *document) (*Manifest, error) 
 	if doc.manifest == nil {
 		return nil, fmt.Errorf("%w: %s is not a manifest", ErrUnsupported, doc.desc.Digest)
 	}
-	m := &Manifest{Descriptor: doc.desc, Raw: doc.raw, layers: doc.manifest.Layers}
+	m := &Manifest{Descriptor: doc.desc, Raw: doc.raw, layers: doc.manifest.Layers, annotations: doc.manifest.Annotations}
 	if !isImageConfig(doc.manifest.Config.MediaType) {
 		return nil, fmt.Errorf("%w: %s is not a container image, but an artifact of type %q",
 			ErrUnsupported, doc.desc.Digest, artifactType(doc.manifest))

@@ -1,0 +1,254 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/index"
+)
+
+// A word is what an index says of one layer: where its table of contents lies,
+// and, for an ocifs index, its windows file.
+type word struct {
+	origin         Origin
+	table, windows ocispec.Descriptor
+}
+
+// A finder looks for an index of an image's layers, once, when the first layer
+// asks: one that the manifest names, or one that names the manifest.
+type finder struct {
+	r *resolver
+	m *Manifest
+	o Options
+
+	once  sync.Once
+	words map[digest.Digest]word // by layer
+}
+
+// word is what the index says of a layer, if there is an index and it does.
+func (f *finder) word(ctx context.Context, layer digest.Digest) (word, bool) {
+	f.once.Do(func() { f.words = f.find(ctx) })
+	w, ok := f.words[layer]
+	return w, ok && w.table.Digest != ""
+}
+
+// find tries each place in turn. An index is never needed, so what goes wrong
+// is a warning.
+func (f *finder) find(ctx context.Context) map[digest.Digest]word {
+	for _, place := range []struct {
+		needs Policy
+		look  func(context.Context) (map[digest.Digest]word, error)
+	}{
+		{PolicyTrusted, f.named},
+		{PolicyTrusted, f.namedSOCI},
+		{PolicyRepository, f.referrer},
+		{PolicyRepository, f.referrerSOCI},
+	} {
+		if !f.o.Index.allows(place.needs) {
+			break
+		}
+		words, err := place.look(ctx)
+		if err != nil {
+			f.r.warn(fmt.Sprintf("an index can't be used: %v", err))
+		}
+		if words != nil && err == nil {
+			return words
+		}
+	}
+	return nil
+}
+
+// named is the ocifs index that the manifest names.
+func (f *finder) named(ctx context.Context) (map[digest.Digest]word, error) {
+	d := digest.Digest(f.m.annotations[IndexNote])
+	if d == "" {
+		return nil, nil
+	}
+	b, err := f.r.read(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d})
+	if err != nil {
+		return nil, err
+	}
+	return parseIndex(b)
+}
+
+// namedSOCI is the SOCI index, of version 2, that the manifest names.
+func (f *finder) namedSOCI(ctx context.Context) (map[digest.Digest]word, error) {
+	d := digest.Digest(f.m.annotations[index.SOCIIndexDigest])
+	if d == "" {
+		return nil, nil
+	}
+	return f.soci(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d})
+}
+
+func (f *finder) soci(ctx context.Context, d ocispec.Descriptor) (map[digest.Digest]word, error) {
+	b, err := f.r.read(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	x, err := index.ParseSOCIIndex(b)
+	if err != nil {
+		return nil, err
+	}
+	words := map[digest.Digest]word{}
+	for _, z := range x.Ztocs {
+		words[z.Layer] = word{origin: OriginSOCI, table: z.Descriptor()}
+	}
+	return words, nil
+}
+
+// referrer is the ocifs index that names the manifest as its subject. Which
+// one was taken is remembered, so that the next mount need not ask again.
+func (f *finder) referrer(ctx context.Context) (map[digest.Digest]word, error) {
+	key := objectKey("index", f.m.Descriptor.Digest)
+	list, remembered := f.recall(key)
+	if !remembered {
+		var err error
+		if list, err = f.r.src.Referrers(ctx, f.m.Descriptor, IndexType); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range list {
+		b, err := f.r.read(ctx, d)
+		if err == nil {
+			err = fetch.VerifySubject(b, f.m.Descriptor)
+		}
+		var words map[digest.Digest]word
+		if err == nil {
+			words, err = parseIndex(b)
+		}
+		if err != nil {
+			f.r.warn(fmt.Sprintf("index %s: %v", d.Digest, err))
+			continue
+		}
+		if !remembered {
+			f.remember(key, d)
+		}
+		return words, nil
+	}
+	return nil, nil
+}
+
+func (f *finder) recall(key string) ([]ocispec.Descriptor, bool) {
+	b, err := f.r.store.Get(key)
+	var d ocispec.Descriptor
+	if err != nil || json.Unmarshal(b, &d) != nil {
+		return nil, false
+	}
+	return []ocispec.Descriptor{d}, true
+}
+
+func (f *finder) remember(key string, d ocispec.Descriptor) {
+	b, err := json.Marshal(d)
+	if err == nil {
+		err = f.r.store.Put(key, b)
+	}
+	if err != nil {
+		f.r.warn(fmt.Sprintf("cache: %v", err))
+	}
+}
+
+// referrerSOCI is a SOCI index of version 1, for those who ask for it: nothing
+// says who has pushed it, and which one of several is meant.
+func (f *finder) referrerSOCI(ctx context.Context) (map[digest.Digest]word, error) {
+	if !f.o.SOCIv1 {
+		return nil, nil
+	}
+	list, err := f.r.src.Referrers(ctx, f.m.Descriptor, index.SOCITypeV1)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return f.soci(ctx, list[0])
+}
+
+// indexed takes the TOC that an index has of the layer.
+func (l *layer) indexed(ctx context.Context, p *planner) (bool, error) {
+	w, ok := p.found.word(ctx, l.desc.Digest)
+	if !ok {
+		return false, nil
+	}
+	b, err := p.found.r.blob(ctx, w.table)
+	if err == nil {
+		err = l.take(p, w, b)
+	}
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	if err != nil {
+		l.warn(p, fmt.Sprintf("its index can't be used: %v", err))
+		return false, nil
+	}
+	l.origin, l.key = w.origin, "space-"+l.believed(string(w.origin), w.table.Digest)
+	return true, nil
+}
+
+func (l *layer) take(p *planner, w word, b []byte) (err error) {
+	if w.origin == OriginSOCI {
+		l.toc, err = index.OpenSOCI(b, l.desc.Size, index.Hints{Digest: l.desc.Digest, DiffID: l.diffID, Limits: p.o.Limits})
+		if err == nil {
+			l.windows = bytesAt(l.toc.Windows())
+		}
+		return err
+	}
+	toc, err := table(b)
+	if err != nil {
+		return err
+	}
+	if toc.Digest() != l.desc.Digest || toc.DiffID() != l.diffID || toc.BlobSize() != l.desc.Size || toc.WindowsSize() != w.windows.Size {
+		return errors.New("it is another layer's")
+	}
+	l.toc, l.windows, err = toc, nil, nil
+	if w.windows.Size > 0 {
+		l.windows, err = p.windows(w.windows)
+	}
+	return err
+}
+
+// blob is the small blob at d, verified; from the cache if it was read before.
+func (r *resolver) blob(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
+	key := objectKey("blob", d.Digest)
+	b, err := r.store.Get(key)
+	if err == nil && d.Digest.Algorithm().FromBytes(b) == d.Digest {
+		return b, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if b, err = r.whole(ctx, d); err != nil {
+		return nil, err
+	}
+	if err := r.store.Put(key, b); err != nil {
+		r.warn(fmt.Sprintf("cache: %v", err))
+	}
+	return b, nil
+}
+
+// whole reads the blob at d, and verifies it.
+func (r *resolver) whole(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
+	if d.Size > maxTable {
+		return nil, fmt.Errorf("%w: a table of contents of %d bytes", index.ErrLimit, d.Size)
+	}
+	blob, err := r.src.Blob(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	rc := blob.Range(0, d.Size)
+	defer rc.Close()
+	b := make([]byte, d.Size)
+	if _, err := io.ReadFull(rc, b); err != nil {
+		return nil, err
+	}
+	if got := d.Digest.Algorithm().FromBytes(b); got != d.Digest {
+		return nil, &fetch.DigestError{Want: d.Digest, Got: got}
+	}
+	return b, nil
+}

@@ -1,0 +1,79 @@
+package image
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ocifs.dev/ocifs/cache"
+	"ocifs.dev/ocifs/fetch"
+)
+
+// pageSize is how much of a pushed windows file is fetched at a time: 128 KiB,
+// some fifty states, which is enough for 12 MiB of the decoded space around
+// the one that is read.
+const pageSize = 128 << 10
+
+// pages is a windows file in a registry, read through the cache. Its pages are
+// not verified: what is decoded with them is.
+type pages struct {
+	*cache.Space
+	blob *fetch.Blob
+}
+
+// windows opens the windows file at d, which can be read until p's context
+// ends.
+func (p *planner) windows(d ocispec.Descriptor) (*pages, error) {
+	blob, err := p.src.Blob(p.life, d)
+	if err != nil {
+		return nil, err
+	}
+	fill := func(first, last int, put func(i int, b []byte) error) error {
+		g := grid(d.Size)
+		start, _ := g.Bounds(first)
+		_, end := g.Bounds(last - 1)
+		b := make([]byte, end-start)
+		if n, err := blob.ReadAt(b, start); n < len(b) {
+			return fmt.Errorf("windows: %w", err)
+		}
+		for i := first; i < last; i++ {
+			from, to := g.Bounds(i)
+			if err := put(i, b[from-start:to-start]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	s, err := p.store.Space(objectKey("windows", d.Digest), grid(d.Size), fill)
+	if err != nil {
+		return nil, err
+	}
+	return &pages{s, blob}, nil
+}
+
+// Close ends the reads under way.
+func (p *pages) Close() error {
+	err := p.Space.Close()
+	if e := p.blob.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// A grid is a file of so many bytes, cut into pages.
+type grid int64
+
+func (g grid) Len() int { return int((int64(g) + pageSize - 1) / pageSize) }
+
+func (g grid) Bounds(i int) (start, end int64) {
+	start = int64(i) * pageSize
+	return start, min(start+pageSize, int64(g))
+}
+
+func (g grid) At(off int64) int { return int(off / pageSize) }
+
+// bytesAt is b as a file.
+func bytesAt(b []byte) io.ReaderAt { return bytes.NewReader(b) }
+

@@ -1,0 +1,68 @@
+package image
+
+import (
+	"context"
+	"fmt"
+
+	"ocifs.dev/ocifs/cache"
+	"ocifs.dev/ocifs/index"
+)
+
+// build reads the whole layer, once, and leaves its TOC and all it decoded in
+// the cache. Of several processes that want the same layer one does it.
+func (l *layer) build(ctx context.Context, p *planner) error {
+	unlock, err := p.store.Lock(ctx, objectKey("build", l.desc.Digest))
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil: // a cache that can't be written to: what others do can't be seen either
+		l.warn(p, fmt.Sprintf("cache: %v", err))
+	default:
+		defer unlock()
+	}
+	if p.o.Index.allows(PolicyLocal) {
+		if ok, err := l.remembered(ctx, p); ok || err != nil {
+			return err
+		}
+	}
+	return l.pass(ctx, p)
+}
+
+func (l *layer) pass(ctx context.Context, p *planner) error {
+	l.origin, l.key = OriginRead, objectKey("space", l.desc.Digest)
+	b, err := p.store.Build()
+	var sink index.Sink = b
+	if err != nil {
+		l.warn(p, fmt.Sprintf("cache: %v", err))
+		sink = nowhere{}
+	} else {
+		defer b.Abort()
+	}
+	l.toc, err = index.Build(ctx, l.blob.Range(0, l.blob.Size()), sink, index.Options{
+		Digest: l.desc.Digest, Size: l.desc.Size, DiffID: l.diffID, Format: l.format, Limits: p.o.Limits,
+		Warn:     func(msg string) { l.warn(p, msg) },
+		Progress: func(done int64) { p.o.progress(l.n, done, l.desc.Size) },
+	})
+	if err != nil || b == nil {
+		return err
+	}
+	return l.commit(p, b)
+}
+
+// commit makes what the pass has left in the cache visible. That the cache
+// can't hold it is a warning: then chunks are decoded again when they are
+// read.
+func (l *layer) commit(p *planner, b *cache.Builder) error {
+	if err := b.Commit(l.key); err != nil {
+		l.warn(p, fmt.Sprintf("cache: %v", err))
+		return nil
+	}
+	l.keep(p, objectKey("toc", l.desc.Digest), l.toc)
+	return nil
+}
+
+// nowhere is where a pass leaves what it decodes when there is no cache.
+type nowhere struct{}
+
+func (nowhere) Chunk(int, int64, []byte) error { return nil }
+func (nowhere) Window([]byte) error            { return nil }

@@ -1,0 +1,136 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"ocifs.dev/ocifs/cache"
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/index"
+)
+
+// A planner decides how each layer's table of contents is come by: the first
+// of these that the policy allows and that there is.
+//
+//  1. What reading the whole layer once has left in the cache.
+//  2. What the layer brings and the manifest vouches for.
+//  3. What somebody has indexed: a SOCI index that the manifest names, or an
+//     ocifs index in the image's repository.
+//  4. Reading the whole layer, now.
+//
+// Tables from elsewhere are kept in the cache, too, each under a name that
+// says all that it was believed for; so are the chunks that were read by it,
+// apart from those of others: nothing that a wrong table shows can reach a
+// mount that doesn't use it.
+type planner struct {
+	src   *fetch.Source
+	store *cache.Store
+	o     Options
+	found *finder
+	life  context.Context // the image's, for what is read after the planning
+}
+
+func (l *layer) plan(ctx context.Context, p *planner) error {
+	for _, way := range []struct {
+		needs Policy
+		try   func(context.Context, *planner) (bool, error)
+	}{
+		{PolicyLocal, l.remembered},
+		{PolicyTrusted, l.brought},
+		{PolicyTrusted, l.indexed},
+	} {
+		if !p.o.Index.allows(way.needs) {
+			break
+		}
+		if ok, err := way.try(ctx, p); ok || err != nil {
+			return err
+		}
+	}
+	return l.build(ctx, p)
+}
+
+// remembered takes the layer's TOC from the cache. It was made from a blob
+// that had the digest; that the image promises the same diffID is checked
+// here.
+func (l *layer) remembered(_ context.Context, p *planner) (bool, error) {
+	toc, err := load(p.store, objectKey("toc", l.desc.Digest))
+	if toc == nil || err != nil || toc.Digest() != l.desc.Digest {
+		return false, err
+	}
+	if toc.DiffID() != l.diffID {
+		return false, &index.DigestError{What: "diffID", Want: string(l.diffID), Got: string(toc.DiffID())}
+	}
+	if l.desc.Size > 0 && l.desc.Size != toc.BlobSize() {
+		return false, &index.DigestError{What: "layer size", Want: fmt.Sprint(l.desc.Size), Got: fmt.Sprint(toc.BlobSize())}
+	}
+	l.toc, l.origin, l.key = toc, OriginCache, objectKey("space", l.desc.Digest)
+	return true, nil
+}
+
+// load is the TOC under key, or nil: absent, damaged, or of another version.
+func load(store *cache.Store, key string) (*index.TOC, error) {
+	b, err := store.Get(key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	toc, err := index.Parse(b)
+	if err != nil {
+		return nil, nil
+	}
+	return toc, nil
+}
+
+// brought takes the TOC that the layer brings. One that breaks its promises is
+// passed over with a warning: the layer itself may still be what it should.
+func (l *layer) brought(ctx context.Context, p *planner) (bool, error) {
+	key := l.believed("layer", l.desc.Annotations)
+	toc, err := load(p.store, "toc-"+key)
+	if err != nil {
+		return false, err
+	}
+	if toc == nil {
+		toc, err = index.Open(ctx, l.blob, index.Hints{
+			Digest: l.desc.Digest, DiffID: l.diffID, Annotations: l.desc.Annotations, Limits: p.o.Limits,
+		})
+		if errors.Is(err, index.ErrNoIndex) {
+			return false, nil
+		}
+		var unread *fetch.Error
+		if ctx.Err() != nil || errors.As(err, &unread) {
+			return false, err
+		}
+		if err != nil {
+			l.warn(p, fmt.Sprintf("its table of contents can't be used: %v", err))
+			return false, nil
+		}
+		l.keep(p, "toc-"+key, toc)
+	}
+	l.toc, l.origin, l.key = toc, OriginLayer, "space-"+key
+	return true, nil
+}
+
+// believed names what the layer is taken for on somebody's word: a hash of the
+// layer's digest and of all that the word depends on.
+func (l *layer) believed(whose string, word any) string {
+	b, err := json.Marshal([]any{whose, l.desc.Digest, l.diffID, word})
+	if err != nil {
+		b = fmt.Append(nil, whose, l.desc.Digest, l.diffID, word)
+	}
+	return fmt.Sprintf("%s-%x", whose, sha256.Sum256(b))
+}
+
+func (l *layer) keep(p *planner, key string, toc *index.TOC) {
+	if err := p.store.Put(key, toc.Append(nil)); err != nil { // the mount is as good without
+		l.warn(p, fmt.Sprintf("cache: %v", err))
+	}
+}
+
+func (l *layer) warn(p *planner, msg string) {
+	p.o.warn(fmt.Sprintf("layer %d %s: %s", l.n+1, l.desc.Digest, msg))
+}
