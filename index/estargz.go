@@ -63,7 +63,7 @@ func gzipFooter(end []byte) (stargzFooter, error) {
 
 // slack is how much before the table is read with it: mostly all of the
 // member before it, which shown may want.
-const slack = 64 << 10
+const slack = 256 << 10
 
 // estargz opens the layer with footer f: the table is the archive's last file,
 // in a member of its own.

@@ -71,7 +71,7 @@ type opener struct {
 // what it brings in vain takes time, too.
 const (
 	tailShare = 64
-	tailMin   = 64 << 10
+	tailMin   = 256 << 10
 	tailMax   = 1 << 20
 )
 

@@ -82,7 +82,7 @@ func (o *opener) slice(off, n int64) ([]byte, error) {
 // unpack decodes the table, which must have the length that was told.
 func unpack(packed []byte, at place) ([]byte, error) {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(partWindow), zstd.WithDecoderMaxMemory(uint64(max(at.size, 1))))
+		zstd.WithDecoderMaxWindow(partWindow), zstd.WithDecoderMaxMemory(uint64(max(at.size, partWindow))))
 	if err != nil {
 		return nil, err
 	}
