@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"ocifs.dev/ocifs/fs/image"
 )
 
 // Categories of flags, as help shows them. A command's own flags have none.
@@ -97,6 +99,8 @@ func globalFlags() []cli.Flag {
 	return append(registryFlags(),
 		&cli.StringFlag{Name: "platform", Category: categoryImage, Usage: "choose the image for `OS/ARCH`[/VARIANT], not for this machine"},
 		&cli.StringFlag{Name: "cache-dir", Category: categoryImage, Usage: "keep decoded layers and indexes below `DIR` (of root /var/cache/ocifs, else $XDG_CACHE_HOME/ocifs or ~/.cache/ocifs)"},
+		&cli.StringFlag{Name: "index", Value: string(image.PolicyRepository), Category: categoryImage, Usage: "trust `WHOSE` word on what lies where in a layer: off (nobody's: read it whole), local (what that left in the cache), trusted (and what the manifest vouches for), repository (and what was pushed beside the image)"},
+		&cli.BoolFlag{Name: "soci-v1", Category: categoryImage, Usage: "take SOCI indexes of version 1, too"},
 		&cli.StringFlag{Name: "state-dir", Category: categoryGlobal, Usage: "record live mounts below `DIR` (of root /run/ocifs, else $XDG_RUNTIME_DIR/ocifs or $TMPDIR/ocifs-UID)"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Category: categoryGlobal, Usage: "print results and errors only"},
 		&cli.BoolFlag{Name: "no-progress", Category: categoryGlobal, Usage: "show no progress, also on a terminal"},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"ocifs.dev/ocifs/fs/image"
 	"context"
 	"fmt"
 	"strings"
@@ -9,6 +8,8 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/urfave/cli/v2"
+
+	"ocifs.dev/ocifs/fs/image"
 )
 
 func layersCommand() *cli.Command {
@@ -17,8 +18,16 @@ func layersCommand() *cli.Command {
 		Usage:     "list the layers of an image",
 		ArgsUsage: "IMAGE",
 		Description: `Lists the layers, the base first, with their size as stored and decoded, the
-entries of their archives, and whether they can be read in pieces (lazy) or
-had to be read through now, to make their index; the next time it is there.`,
+entries of their archives, and where their index is from, by which they can be
+read in pieces:
+
+  read    the layer was read whole, just now, to make it
+  cache   it was read whole before
+  layer   the layer brings it: eStargz, zstd:chunked
+  soci    a SOCI index that the manifest names
+  pushed  an ocifs index in the image's repository
+
+What the last three may be trusted with, --index says.`,
 		UsageText: `
 $ ocifs layers docker.io/library/python:3.13`,
 		Flags:  []cli.Flag{jsonFlag()},
@@ -35,7 +44,8 @@ type layerInfo struct {
 	Size      int64  `json:"size"`    // as stored
 	Decoded   int64  `json:"decoded"` // of the archive inside
 	Entries   int    `json:"entries"`
-	Lazy      bool   `json:"lazy"` // its index was there; no need to read it through
+	Index     string `json:"index"` // where it is from: an image.Origin
+	Lazy      bool   `json:"lazy"`  // the index was there; no need to read it through
 	CreatedBy string `json:"created_by,omitempty"`
 }
 
@@ -47,7 +57,7 @@ func layers(_ context.Context, u *ui, cc *cli.Context, img *openedImage) error {
 		list = append(list, layerInfo{
 			Digest: l.Descriptor.Digest.String(), DiffID: l.DiffID.String(), MediaType: l.Descriptor.MediaType,
 			Format: l.Format.String(), Size: l.Descriptor.Size, Decoded: l.Size, Entries: l.Entries,
-			Lazy: l.Origin != image.OriginRead, CreatedBy: by[i],
+			Index: string(l.Origin), Lazy: l.Origin != image.OriginRead, CreatedBy: by[i],
 		})
 	}
 	if cc.Bool("json") {
@@ -59,10 +69,10 @@ func layers(_ context.Context, u *ui, cc *cli.Context, img *openedImage) error {
 		}{"ocifs.dev/layers/v1", img.Name(), img.Manifest().Descriptor.Digest.String(), list})
 	}
 	t := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "#\tDIGEST\tFORMAT\tSIZE\tDECODED\tENTRIES\tLAZY\tCREATED BY")
+	fmt.Fprintln(t, "#\tDIGEST\tFORMAT\tSIZE\tDECODED\tENTRIES\tINDEX\tCREATED BY")
 	for i, l := range list {
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", i+1, shortDigest(l.Digest), l.Format,
-			bytesOf(l.Size), bytesOf(l.Decoded), l.Entries, yesNo(l.Lazy), clip(printable(l.CreatedBy), 60))
+			bytesOf(l.Size), bytesOf(l.Decoded), l.Entries, l.Index, clip(printable(l.CreatedBy), 60))
 	}
 	return t.Flush()
 }
@@ -86,11 +96,4 @@ func createdBy(c ocispec.Image, n int) []string {
 		return make([]string, n)
 	}
 	return by
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }

@@ -161,6 +161,7 @@ func TestLookWrong(t *testing.T) {
 		{"ls --color=blue REF", exitUsage, "", "ocifs: error: --color is auto, always or never, not \"blue\"\n"},
 		{"ls --log-level=loud REF", exitUsage, "", "ocifs: error: --log-level is debug, info, warn or error, not \"loud\"\n"},
 		{"ls --log-format=xml REF", exitUsage, "", "ocifs: error: --log-format is text or json, not \"xml\"\n"},
+		{"ls --index=mine REF", exitUsage, "", "ocifs: error: --index: no index policy \"mine\" (there are [off local trusted repository])\n"},
 		{"ls --retry=-1 REF", exitUsage, "", "ocifs: error: --retry is a number of tries, not -1\n"},
 	} {
 		if got := w.run(w.words(c.args)...); got != (result{c.code, c.out, c.message}) {
@@ -198,8 +199,8 @@ func TestLookJSON(t *testing.T) {
 		Schema string
 		Layers []layerInfo
 	}
-	w.decode(&layers, "layers", "--json", w.ref)
-	if l := layers.Layers; len(l) != 2 || l[0].Format != "gzip" || l[1].Format != "zstd" || !l[0].Lazy || l[1].CreatedBy != "RUN install ping" || l[0].Entries != 13 {
+	w.decode(&layers, "layers", "--json", w.ref, "--index=local")
+	if l := layers.Layers; len(l) != 2 || l[0].Format != "gzip" || l[1].Format != "zstd" || !l[0].Lazy || l[0].Index != "cache" || l[1].CreatedBy != "RUN install ping" || l[0].Entries != 13 {
 		t.Errorf("%+v", layers)
 	}
 	var i inspected

@@ -23,6 +23,8 @@ type imageSpec struct {
 	Ref      string
 	Platform string // "": the host's
 	CacheDir string
+	Index    image.Policy
+	SOCIv1   bool
 	Registry registrySpec
 }
 
@@ -38,6 +40,10 @@ func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
 			return s, usagef("--platform %q: %w", s.Platform, err).with("as in linux/arm64 or linux/arm/v7")
 		}
 	}
+	if s.Index, err = image.ParsePolicy(cc.String("index")); err != nil {
+		return s, usagef("--index: %w", err)
+	}
+	s.SOCIv1 = cc.Bool("soci-v1")
 	if s.CacheDir, err = cacheDir(cc); err != nil {
 		return s, err
 	}
@@ -75,7 +81,7 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 	if err != nil {
 		return nil, err
 	}
-	o := image.Options{Platform: s.Platform, Warn: h.warn}
+	o := image.Options{Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn}
 	m, err := image.Resolve(ctx, img.src, img.store, o)
 	if err == nil {
 		h.log.Debug("resolved", slog.String("image", img.src.Name()), slog.String("manifest", m.Descriptor.Digest.String()))
@@ -154,7 +160,8 @@ func (i *openedImage) layers() []layerRecord {
 	rs := []layerRecord{}
 	for _, l := range i.Layers() {
 		rs = append(rs, layerRecord{
-			Digest: l.Descriptor.Digest.String(), Size: l.Descriptor.Size, Format: l.Format.String(), Lazy: l.Origin != image.OriginRead,
+			Digest: l.Descriptor.Digest.String(), Size: l.Descriptor.Size, Format: l.Format.String(),
+			Index: string(l.Origin), Lazy: l.Origin != image.OriginRead,
 		})
 	}
 	return rs

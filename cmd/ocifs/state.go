@@ -43,7 +43,8 @@ type layerRecord struct {
 	Digest string `json:"digest"`
 	Size   int64  `json:"size"`
 	Format string `json:"format"`
-	Lazy   bool   `json:"lazy"` // readable in pieces when it was mounted, without a pass
+	Index  string `json:"index"` // where it is from: an image.Origin
+	Lazy   bool   `json:"lazy"`  // readable in pieces when it was mounted, without a pass
 }
 
 const (
