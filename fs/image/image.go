@@ -194,11 +194,15 @@ func readSparse(l *layer, d tree.Data, p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// Layer is the decoded space of layer i, the base being 0: its tar archive, if
-// the layer's format has that as its decoded space.
-func (m *Image) Layer(i int) *io.SectionReader {
+// Archive is the tar archive that layer i is, the base being 0, as far as it is
+// known where it lies: not for a layer that was opened by a table of its own
+// (OriginLayer), which tells of files only. That is an ErrUnsupported.
+func (m *Image) Archive(i int) (*io.SectionReader, error) {
 	l := m.layers[i]
-	return io.NewSectionReader(l, 0, l.toc.Size())
+	if l.origin == OriginLayer {
+		return nil, fmt.Errorf("%w: layer %d %s is known by its files only", ErrUnsupported, i+1, l.desc.Digest)
+	}
+	return io.NewSectionReader(l, 0, l.toc.Size()), nil
 }
 
 // LayerInfo is what is known of a layer of an open image.

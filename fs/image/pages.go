@@ -76,4 +76,3 @@ func (g grid) At(off int64) int { return int(off / pageSize) }
 
 // bytesAt is b as a file.
 func bytesAt(b []byte) io.ReaderAt { return bytes.NewReader(b) }
-

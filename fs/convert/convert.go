@@ -1,0 +1,155 @@
+// Package convert writes an image anew in another layer format: eStargz or
+// zstd:chunked, which any tool can pull and lazy ones read in pieces, or plain
+// gzip or zstd.
+//
+// What a layer decodes to stays the same but for eStargz, which adds its
+// landmark and its table of contents to the archive and so changes the diffID.
+// The configuration keeps everything but that, its history too; the manifest
+// keeps its annotations. The result is an OCI image, whatever the source was.
+package convert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ocifs.dev/ocifs/fs/image"
+)
+
+// Options say how to write layers.
+type Options struct {
+	Format Format
+
+	// Level is the compression level, as the format's own tools count; 0 is
+	// their default.
+	Level int
+
+	// ChunkSize is the largest piece of a file that can be read alone, in
+	// bytes, where the format has such; 0 is its default (4 MiB).
+	ChunkSize int
+
+	// First lists files to put in front, where the format has such: those that
+	// are read when the image starts, in that order. Names are paths from the
+	// image's root; those that a layer doesn't have don't matter.
+	First []string
+
+	// TempDir is where layers are written to; "" is os.TempDir().
+	TempDir string
+
+	// Progress is told before each layer which of how many it is, from 0.
+	// nil: nobody is.
+	Progress func(layer, of int)
+}
+
+// An Image is a converted image: its parts, ready to be pushed. Close removes
+// the files it is kept in.
+type Image struct {
+	Manifest []byte
+	Config   Blob
+	Layers   []Blob
+}
+
+// A Blob is a part of an image.
+type Blob struct {
+	Descriptor ocispec.Descriptor
+	r          io.ReaderAt
+	file       *os.File // nil for the configuration
+}
+
+// Open reads the blob from its beginning. It can be called again, also while
+// an earlier reader is in use.
+func (b Blob) Open() *io.SectionReader { return io.NewSectionReader(b.r, 0, b.Descriptor.Size) }
+
+// Close removes the files; blobs can't be read any more.
+func (m *Image) Close() error {
+	var errs []error
+	for _, l := range m.Layers {
+		errs = append(errs, l.file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Convert writes src's layers anew; src must have been opened under
+// image.PolicyLocal or image.PolicyOff, so that its archives are known. Layers that hold what the format's library
+// can't tell (sparse files, for eStargz and zstd:chunked) are an error that
+// names the layer.
+func Convert(ctx context.Context, src *image.Image, o Options) (_ *Image, err error) {
+	m := new(Image)
+	defer func() {
+		if err != nil {
+			m.Close()
+		}
+	}()
+	diffIDs := make([]digest.Digest, 0, len(src.Layers()))
+	for i, info := range src.Layers() {
+		if o.Progress != nil {
+			o.Progress(i, len(src.Layers()))
+		}
+		tar, err := src.Archive(i)
+		if err != nil {
+			return nil, err
+		}
+		l, diffID, err := write(ctx, tar, o)
+		if err != nil {
+			return nil, fmt.Errorf("layer %d %s: %w", i+1, info.Descriptor.Digest, err)
+		}
+		l.Descriptor.Annotations = merge(keep(info.Descriptor.Annotations), l.Descriptor.Annotations)
+		m.Layers = append(m.Layers, l)
+		diffIDs = append(diffIDs, diffID)
+	}
+	config, err := reconfigure(src.Manifest().RawConfig, diffIDs)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	m.Config = Blob{describe(ocispec.MediaTypeImageConfig, config), bytes.NewReader(config), nil}
+	m.Manifest, err = manifest(src.Manifest().Raw, m)
+	return m, err
+}
+
+// reconfigure puts other diffIDs into a configuration and leaves all else,
+// known and unknown, as it is.
+func reconfigure(raw []byte, diffIDs []digest.Digest) ([]byte, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return nil, err
+	}
+	rootfs, err := json.Marshal(ocispec.RootFS{Type: "layers", DiffIDs: diffIDs})
+	if err != nil {
+		return nil, err
+	}
+	fields["rootfs"] = rootfs
+	return json.Marshal(fields)
+}
+
+// manifest is the converted image's, with the annotations of the source's.
+func manifest(raw []byte, m *Image) ([]byte, error) {
+	var source struct {
+		Annotations map[string]string `json:"annotations"`
+	}
+	if err := json.Unmarshal(raw, &source); err != nil {
+		return nil, err
+	}
+	out := ocispec.Manifest{
+		Versioned:   specs.Versioned{SchemaVersion: 2},
+		MediaType:   ocispec.MediaTypeImageManifest,
+		Config:      m.Config.Descriptor,
+		Layers:      []ocispec.Descriptor{},
+		Annotations: keep(source.Annotations),
+	}
+	for _, l := range m.Layers {
+		out.Layers = append(out.Layers, l.Descriptor)
+	}
+	return json.Marshal(out)
+}
+
+func describe(mediaType string, b []byte) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
+}
