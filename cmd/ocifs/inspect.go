@@ -23,7 +23,8 @@ func inspectCommand() *cli.Command {
 		Usage:     "show what an image is",
 		ArgsUsage: "IMAGE",
 		Description: `Shows the image's digest, the platforms there are, its layers and how it wants
-to be run. Only manifests and the configuration are read, no layer.`,
+to be run. Only manifests and the configuration are read, no layer; which of the
+layers can be read in pieces otherwise, ocifs layers tells.`,
 		UsageText: `
 $ ocifs inspect docker.io/library/python:3.13
 $ ocifs inspect --config alpine | jq .config.Env`,
@@ -85,7 +86,7 @@ type inspected struct {
 	MediaType string            `json:"media_type"`
 	Platforms []platformInfo    `json:"platforms,omitempty"` // there is an image index
 	Selected  selectedInfo      `json:"selected"`
-	Layers    []descriptorInfo  `json:"layers"`
+	Layers    []layerDescriptor `json:"layers"`
 	Config    json.RawMessage   `json:"config"` // as the image has it
 	Labels    map[string]string `json:"labels,omitempty"`
 }
@@ -103,6 +104,16 @@ type descriptorInfo struct {
 	Size      int64  `json:"size"`
 }
 
+// A layerDescriptor is a layer, as far as the manifest tells.
+type layerDescriptor struct {
+	descriptorInfo
+	Format string `json:"format"`
+	Lazy   bool   `json:"lazy"` // it brings an index, so it need not be read through
+}
+
+// bringsIndex says whether layers stored that way have an index of their own.
+func bringsIndex(storage string) bool { return storage == "estargz" || storage == "zstd:chunked" }
+
 // A selectedInfo is the image for the platform.
 type selectedInfo struct {
 	Platform string     `json:"platform"`
@@ -115,7 +126,7 @@ func inspectJSON(m *image.Manifest) inspected {
 	i := inspected{
 		Schema: "ocifs.dev/inspect/v1", Name: m.Name, Digest: m.Root.Digest.String(), MediaType: m.Root.MediaType,
 		Selected: selectedInfo{Platform: platformName(m.Config.Platform), Digest: m.Descriptor.Digest.String(), Created: m.Config.Created},
-		Layers:   []descriptorInfo{}, Config: m.RawConfig, Labels: m.Config.Config.Labels,
+		Layers:   []layerDescriptor{}, Config: m.RawConfig, Labels: m.Config.Config.Labels,
 	}
 	for _, d := range m.Platforms {
 		if isImage(d) {
@@ -123,7 +134,7 @@ func inspectJSON(m *image.Manifest) inspected {
 		}
 	}
 	for _, d := range m.Layers() {
-		i.Layers = append(i.Layers, infoOf(d))
+		i.Layers = append(i.Layers, layerDescriptor{infoOf(d), storage(d), bringsIndex(storage(d))})
 		i.Selected.Size += d.Size
 	}
 	return i
@@ -177,10 +188,16 @@ func inspectText(u *ui, m *image.Manifest) error {
 		line("Created", "%s", c.UTC().Format(time.RFC3339))
 	}
 	runText(line, m.Config.Config)
-	line("Layers", "%d, %s", len(m.Layers()), bytesOf(size))
+	own := 0
+	for _, d := range m.Layers() {
+		if bringsIndex(storage(d)) {
+			own++
+		}
+	}
+	line("Layers", "%d, %s (with an index of their own: %d)", len(m.Layers()), bytesOf(size), own)
 	by := createdBy(m.Config, len(m.Layers()))
 	for i, d := range m.Layers() {
-		fmt.Fprintf(u.out, "%4d  %s  %-12s %10s  %s\n", i+1, shortDigest(d.Digest.String()), storage(d.MediaType),
+		fmt.Fprintf(u.out, "%4d  %s  %-12s %10s  %s\n", i+1, shortDigest(d.Digest.String()), storage(d),
 			bytesOf(d.Size), clip(printable(by[i]), 60))
 	}
 	return nil
@@ -240,10 +257,19 @@ func platformList(ds []ocispec.Descriptor) string {
 	return cmp.Or(strings.TrimSpace(s), "none")
 }
 
-// storage is how a layer is stored, by the end of its media type.
-func storage(mediaType string) string {
+// storage is how a layer is stored, as far as the manifest tells: by the
+// annotations of formats with an index, and the end of the media type.
+func storage(d ocispec.Descriptor) string {
+	for key := range d.Annotations {
+		switch {
+		case key == "containerd.io/snapshot/stargz/toc.digest":
+			return "estargz"
+		case strings.HasSuffix(key, ".zstd-chunked.manifest-checksum"):
+			return "zstd:chunked"
+		}
+	}
 	for _, s := range []string{"gzip", "zstd", "tar"} {
-		if strings.HasSuffix(mediaType, s) {
+		if strings.HasSuffix(d.MediaType, s) {
 			return s
 		}
 	}
