@@ -38,10 +38,31 @@ func (m *mounted) delta(f func()) map[string]uint64 {
 	return after
 }
 
-func wantRequests(t *testing.T, what string, got, want map[string]uint64) {
+// wanting says which requests something should have made.
+type wanting func(what string, got, want map[string]uint64)
+
+// counting runs count, which reports requests that it didn't expect, until it
+// reports none. The kernel may drop what it keeps of a mount at any time, when
+// memory is short or somebody asks it to, and then asks again: but not every
+// time.
+func counting(t *testing.T, count func(want wanting)) {
 	t.Helper()
-	if !maps.Equal(got, want) {
-		t.Errorf("%s: requests %v, want %v", what, got, want)
+	const tries = 5
+	for try := range tries {
+		var wrong []string
+		count(func(what string, got, want map[string]uint64) {
+			if !maps.Equal(got, want) {
+				wrong = append(wrong, fmt.Sprintf("%s: requests %v, want %v", what, got, want))
+			}
+		})
+		switch {
+		case len(wrong) == 0:
+			return
+		case try == tries-1:
+			t.Errorf("%q", wrong)
+		default:
+			t.Logf("again, for the kernel seems to have forgotten things: %q", wrong)
+		}
 	}
 }
 
@@ -69,7 +90,9 @@ func walk(t testing.TB, root string, visit func(path string, d iofs.DirEntry)) {
 
 // TestRequests holds the mount to its promise: what was looked at once is not
 // asked for again.
-func TestRequests(t *testing.T) {
+func TestRequests(t *testing.T) { counting(t, func(want wanting) { countRequests(t, want) }) }
+
+func countRequests(t *testing.T, want wanting) {
 	m := mount(t, forest(t), fs.Options{})
 	stat := func(path string, d iofs.DirEntry) {
 		if _, err := d.Info(); err != nil {
@@ -96,36 +119,38 @@ func TestRequests(t *testing.T) {
 	if cold["readdirplus"] == 0 || cold["lookup"] != 0 || cold["readdir"] != 0 || cold["opendir"] != 1 {
 		t.Errorf("first walk: requests %v", cold)
 	}
-	wantRequests(t, "second walk", m.delta(all(nil)), none)
-	wantRequests(t, "stat after readdirplus", m.delta(all(stat)), none)
-	wantRequests(t, "find", foreign(m.delta(func() { shell(t, `find "$1" | wc -l`, m.dir) })), none)
+	want("second walk", m.delta(all(nil)), none)
+	want("stat after readdirplus", m.delta(all(stat)), none)
+	want("find", foreign(m.delta(func() { shell(t, `find "$1" | wc -l`, m.dir) })), none)
 
-	wantRequests(t, "first contents", m.delta(all(content)), map[string]uint64{"open": 1, "read": 400, "other": 1})
-	wantRequests(t, "second contents", m.delta(all(content)), none)
-	wantRequests(t, "cat", foreign(m.delta(func() { shell(t, `find "$1" -type f | xargs cat >/dev/null`, m.dir) })), none)
+	want("first contents", m.delta(all(content)), map[string]uint64{"open": 1, "read": 400, "other": 1})
+	want("second contents", m.delta(all(content)), none)
+	want("cat", foreign(m.delta(func() { shell(t, `find "$1" -type f | xargs cat >/dev/null`, m.dir) })), none)
 
-	wantRequests(t, "first links", m.delta(all(links)), map[string]uint64{"readlink": 400})
-	wantRequests(t, "second links", m.delta(all(links)), none)
+	want("first links", m.delta(all(links)), map[string]uint64{"readlink": 400})
+	want("second links", m.delta(all(links)), none)
 
 	absent := func() { os.Lstat(m.path("d1/absent")) }
-	wantRequests(t, "first look for what isn't there", m.delta(absent), map[string]uint64{"lookup": 1})
-	wantRequests(t, "second look", m.delta(absent), none)
+	want("first look for what isn't there", m.delta(absent), map[string]uint64{"lookup": 1})
+	want("second look", m.delta(absent), none)
 
 	ls := func() { shell(t, `ls -lR "$1" >/dev/null`, m.dir) }
 	ls() // its first question for attributes is declined once and for all
-	wantRequests(t, "ls -lR", m.delta(ls), none)
+	want("ls -lR", m.delta(ls), none)
 }
 
 // TestRequestsCold counts what a path costs that nobody has looked at.
-func TestRequestsCold(t *testing.T) {
+func TestRequestsCold(t *testing.T) { counting(t, func(want wanting) { countRequestsCold(t, want) }) }
+
+func countRequestsCold(t *testing.T, want wanting) {
 	m := mount(t, forest(t), fs.Options{})
 	read := func() {
 		if _, err := os.ReadFile(m.path("d3/e4/f")); err != nil {
 			t.Error(err)
 		}
 	}
-	wantRequests(t, "one file", m.delta(read), map[string]uint64{"lookup": 3, "open": 1, "read": 1, "other": 1})
-	wantRequests(t, "again", m.delta(read), none)
+	want("one file", m.delta(read), map[string]uint64{"lookup": 3, "open": 1, "read": 1, "other": 1})
+	want("again", m.delta(read), none)
 	if s := m.Stats(); s.ReadBytes != 3 || s.FailedReads != 0 {
 		t.Errorf("read %d bytes with %d failures, want 3 and 0", s.ReadBytes, s.FailedReads)
 	}
