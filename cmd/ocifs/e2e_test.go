@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,22 +20,28 @@ import (
 	lt "ocifs.dev/ocifs/tests/layertest"
 )
 
-// binary is ocifs, built once for all tests.
-var binary string
-
-func TestMain(m *testing.M) {
+// binary builds ocifs, once, for the tests that run it.
+var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "ocifs-cmd-")
 	if err != nil {
-		panic(err)
+		return "", err
 	}
-	binary = filepath.Join(dir, "ocifs")
-	out, err := exec.Command("go", "build", "-ldflags", "-X main.version=v1.2.3-test", "-o", binary, ".").CombinedOutput()
+	builtIn = dir
+	name := filepath.Join(dir, "ocifs")
+	out, err := exec.Command("go", "build", "-ldflags", "-X main.version=v1.2.3-test", "-o", name, ".").CombinedOutput()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		os.Exit(1)
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
+	return name, nil
+})
+
+var builtIn string // the directory of binary, for TestMain to remove
+
+func TestMain(m *testing.M) {
 	code := m.Run()
-	os.RemoveAll(dir)
+	if builtIn != "" {
+		os.RemoveAll(builtIn)
+	}
 	os.Exit(code)
 }
 
@@ -135,7 +142,12 @@ type result struct {
 }
 
 func (w *world) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, args...)
+	w.t.Helper()
+	name, err := binary()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cmd := exec.Command(name, args...)
 	cmd.Dir, cmd.Env = w.home, w.env
 	return cmd
 }
