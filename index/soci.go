@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -108,17 +109,10 @@ func (t *TOC) addFiles(z *ztoc.Ztoc, l Limits) error {
 func inOrder(z *ztoc.Ztoc) []int {
 	offs, order := make([]int64, z.NumFiles()), make([]int, z.NumFiles())
 	for i := range order {
-		offs[i], order[i] = z.File(i).Off, i
+		offs[i], order[i] = z.Off(i), i
 	}
 	if !slices.IsSorted(offs) {
-		slices.SortStableFunc(order, func(a, b int) int {
-			if offs[a] < offs[b] {
-				return -1
-			} else if offs[a] > offs[b] {
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(offs[a], offs[b]) })
 	}
 	return order
 }

@@ -33,11 +33,13 @@ const (
 )
 
 // BuildSOCI reads a tar or gzip layer from its first byte to its last, once,
-// and returns its zTOC: to the byte what soci-snapshotter makes of the layer
-// where the time zone is UTC, with the same Span and Tool. It reads, closes r
-// and checks the promises in o as Build does, and fails as Build does; and
-// with ErrNoIndex for a layer of which a zTOC can't tell right, or that has
-// compression unknown to zTOCs.
+// and returns its zTOC: to the byte the one that soci-snapshotter makes of it
+// with the same Span and Tool, in UTC. It reads, closes r, checks the promises
+// in o and fails as Build does, and with ErrNoIndex for a layer that zTOCs
+// can't tell of: one compressed otherwise, or with sparse files, say.
+//
+// Some layers soci-snapshotter makes no zTOC of, though it reads the one made
+// here: those with bytes behind the last gzip member.
 func BuildSOCI(ctx context.Context, r io.ReadCloser, o SOCIOptions) ([]byte, error) {
 	o.Limits = o.Limits.withDefaults()
 	if o.Warn == nil {

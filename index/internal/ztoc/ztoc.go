@@ -172,6 +172,12 @@ func (z *Ztoc) File(i int) File {
 	return z.file(&flat{s: z.s}, i)
 }
 
+// Off is the Off of file i.
+func (z *Ztoc) Off(i int) int64 {
+	f := &flat{s: z.s}
+	return f.element(z.files, i).int64(fileOff)
+}
+
 func (z *Ztoc) file(f *flat, i int) File {
 	t := f.element(z.files, i)
 	file := File{

@@ -84,7 +84,7 @@ func TestRoundTrip(t *testing.T) {
 				t.Fatalf("%d files, want %d", z.NumFiles(), len(files))
 			}
 			for i := range files {
-				if got := z.File(i); !reflect.DeepEqual(got, files[i]) {
+				if got := z.File(i); !reflect.DeepEqual(got, files[i]) || z.Off(i) != got.Off {
 					t.Errorf("got  %+v\nwant %+v", got, files[i])
 				}
 			}
