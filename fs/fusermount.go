@@ -48,7 +48,7 @@ func fusermount(comm *os.File, args ...string) error {
 	switch {
 	case err == nil:
 		return nil
-	case strings.Contains(said, "Device or resource busy"): // EBUSY in the C locale
+	case strings.Contains(strings.ToLower(said), unix.EBUSY.Error()): // in the C locale
 		return fmt.Errorf("%s: %w", said, unix.EBUSY)
 	case said != "":
 		return errors.New(said)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
 	"ocifs.dev/ocifs/fs/image"
@@ -99,6 +100,7 @@ func globalFlags() []cli.Flag {
 	return append(registryFlags(),
 		&cli.StringFlag{Name: "platform", Category: categoryImage, Usage: "choose the image for `OS/ARCH`[/VARIANT], not for this machine"},
 		&cli.StringFlag{Name: "cache-dir", Category: categoryImage, Usage: "keep decoded layers and indexes below `DIR` (of root /var/cache/ocifs, else $XDG_CACHE_HOME/ocifs or ~/.cache/ocifs)"},
+		&cli.StringFlag{Name: "cache-size", Category: categoryImage, Usage: "keep the cache below `SIZE`, as in 20GiB, by dropping what was unused longest; without it, nothing is dropped"},
 		&cli.StringFlag{Name: "index", Value: string(image.PolicyRepository), Category: categoryImage, Usage: "trust `WHOSE` word on what lies where in a layer: off (nobody's: read it whole), local (what that left in the cache), trusted (and what the manifest vouches for), repository (and what was pushed beside the image)"},
 		&cli.BoolFlag{Name: "soci-v1", Category: categoryImage, Usage: "take SOCI indexes of version 1, too"},
 		&cli.StringFlag{Name: "state-dir", Category: categoryGlobal, Usage: "record live mounts below `DIR` (of root /run/ocifs, else $XDG_RUNTIME_DIR/ocifs or $TMPDIR/ocifs-UID)"},
@@ -108,6 +110,19 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "log-level", Value: "warn", Category: categoryGlobal, Usage: "log from `LEVEL` on: debug, info, warn, error"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Category: categoryGlobal, Usage: "log as `FORMAT`: text, json"},
 	)
+}
+
+// cacheSize is the bound on the cache, in bytes; 0 is none.
+func cacheSize(cc *cli.Context) (int64, error) {
+	size := cc.String("cache-size")
+	if size == "" {
+		return 0, nil
+	}
+	n, err := units.RAMInBytes(size)
+	if err != nil || n <= 0 {
+		return 0, usagef("--cache-size %q: not a size", size).with("as in 500MiB or 20GiB")
+	}
+	return n, nil
 }
 
 // cacheDir is where decoded layers are kept: --cache-dir, or what is usual

@@ -27,13 +27,13 @@ is kept, and later mounts have it at once.
 
 Root can mount anywhere; others need fusermount3 and a directory of their own.
 
-The options of -o: suid and dev honour setuid bits and device nodes, which are
-dead otherwise; allow_other lets other users in, as far as the permissions in
-the image do (root's mounts always have it); and any flag, as name=value. Those
-of mount(8) and fstab(5) that mean nothing here are ignored.`,
+The options of -o: nosuid and nodev make setuid bits and device nodes dead, as
+they always are in mounts of users; allow_other lets other users in, as far as
+the permissions in the image do (root's mounts always have it); and any flag, as
+name=value. Those of mount(8) and fstab(5) that mean nothing here are ignored.`,
 		UsageText: `
 $ ocifs mount docker.io/library/python:3.13 /mnt/py
-$ ocifs mount -o suid,dev oci:/srv/images/app:v2 /mnt/app
+$ ocifs mount -o nosuid,nodev oci:/srv/images/app:v2 /mnt/app
 $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "serve until unmounted or interrupted, instead of in the background"},

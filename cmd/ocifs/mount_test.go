@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ocifs.dev/ocifs/fs"
 	"ocifs.dev/ocifs/tests/registrytest"
 )
 
@@ -216,7 +217,7 @@ func TestKilled(t *testing.T) {
 			syscall.Kill(w.processes()[0], syscall.SIGKILL)
 			w.eventually("the daemon to end", func() bool { return len(w.processes()) == 0 })
 			if unmounted {
-				if err := unmountPath(w.mnt, false); err != nil {
+				if err := fs.Unmount(w.mnt, false); err != nil {
 					t.Fatal(err)
 				}
 			} else {

@@ -20,12 +20,13 @@ import (
 
 // An imageSpec is which image to open, and how. It goes to a daemon as JSON.
 type imageSpec struct {
-	Ref      string
-	Platform string // "": the host's
-	CacheDir string
-	Index    image.Policy
-	SOCIv1   bool
-	Registry registrySpec
+	Ref       string
+	Platform  string // "": the host's
+	CacheDir  string
+	CacheSize int64 // 0: no bound
+	Index     image.Policy
+	SOCIv1    bool
+	Registry  registrySpec
 }
 
 func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
@@ -45,6 +46,9 @@ func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
 	}
 	s.SOCIv1 = cc.Bool("soci-v1")
 	if s.CacheDir, err = cacheDir(cc); err != nil {
+		return s, err
+	}
+	if s.CacheSize, err = cacheSize(cc); err != nil {
 		return s, err
 	}
 	s.Registry, err = registrySpecOf(cc)
@@ -105,7 +109,7 @@ func (i *openedImage) named(err error) error {
 
 // openSource opens what an image is read from and through.
 func openSource(ctx context.Context, s imageSpec, h hooks) (*openedImage, error) {
-	store, err := cache.Open(s.CacheDir, cache.Options{})
+	store, err := cache.Open(s.CacheDir, cache.Options{Limit: s.CacheSize})
 	if err != nil {
 		return nil, hint(err, "choose another cache with --cache-dir")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 
@@ -44,8 +45,11 @@ type mountFlags struct {
 }
 
 // optionsOf applies -o. A flag on the line or in the environment wins against
-// the option of its name.
+// the option of its name. Root's mounts are root file systems: their setuid
+// programs and device nodes work unless root says otherwise.
 func optionsOf(cc *cli.Context, flags []cli.Flag) (m mountFlags, err error) {
+	m.Suid = os.Geteuid() == 0
+	m.Dev = m.Suid
 	given := map[string]bool{}
 	for _, f := range flags {
 		given[f.Names()[0]] = cc.IsSet(f.Names()[0])

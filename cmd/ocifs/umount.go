@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"ocifs.dev/ocifs/fs"
 )
 
 func umountCommand() *cli.Command {
@@ -106,7 +106,7 @@ func (m unmounter) unmount(ctx context.Context, target string) error {
 		return m.leftOver(ctx, r)
 	}
 	did := m.achievement(r)
-	if err := unmountPath(path, m.lazy); err != nil {
+	if err := fs.Unmount(path, m.lazy); err != nil {
 		if now, _ := mountAt(path); now == nil && r != nil {
 			return m.leftOver(ctx, r) // somebody was faster
 		}
@@ -211,38 +211,13 @@ func (m unmounter) wait(ctx context.Context, r *record) error {
 
 func (m unmounter) explain(path string, err error) error {
 	switch {
-	case errors.Is(err, unix.EBUSY):
+	case errors.Is(err, fs.ErrBusy):
 		return mountf("%s is in use", quote(path)).
 			with("see by whom: fuser -vm "+quote(path), "or detach it, and let them finish: ocifs umount -l "+quote(path))
 	case errors.Is(err, unix.EPERM):
 		return mountf("%s: %w", quote(path), err).with("only root and who mounted it may unmount it")
 	}
 	return mountf("%s: %w", quote(path), err)
-}
-
-// unmountPath is umount2(2), or fusermount3 for who may not.
-func unmountPath(path string, lazy bool) error {
-	flags, arg := unix.UMOUNT_NOFOLLOW, "-u"
-	if lazy {
-		flags, arg = flags|unix.MNT_DETACH, "-uz"
-	}
-	err := unix.Unmount(path, flags)
-	if !errors.Is(err, unix.EPERM) || os.Geteuid() == 0 {
-		return err
-	}
-	cmd := exec.Command("fusermount3", arg, "--", path)
-	cmd.Env = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}
-	out, err := cmd.CombinedOutput()
-	switch said := strings.TrimSpace(string(out)); {
-	case err == nil:
-		return nil
-	case errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("%w, and fusermount3 is not installed", unix.EPERM)
-	case strings.Contains(strings.ToLower(said), unix.EBUSY.Error()):
-		return unix.EBUSY
-	default:
-		return errors.New(said)
-	}
 }
 
 // waitProcess waits at most patience for a record's process to end.

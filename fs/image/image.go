@@ -43,8 +43,8 @@ type Options struct {
 	// Warn is told, in one line, what is odd but harmless. nil: nobody is.
 	Warn func(msg string)
 	// Progress is told how many of a layer's size bytes were read, while it is
-	// read for the first time; layer counts from 0. It is called from several
-	// goroutines. nil: nobody is told.
+	// read whole, and of each layer, when it is ready, that all were; layer
+	// counts from 0. It is called from several goroutines. nil: nobody is told.
 	Progress func(layer int, done, size int64)
 }
 

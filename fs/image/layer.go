@@ -39,6 +39,7 @@ func (l *layer) open(ctx context.Context, p *planner) error {
 	if err := l.plan(ctx, p); err != nil {
 		return fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, err)
 	}
+	p.o.progress(l.n, l.desc.Size, l.desc.Size)
 	var err error
 	l.space, err = p.store.Space(l.key, l.toc, l.fill)
 	return err
