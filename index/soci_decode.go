@@ -26,7 +26,9 @@ func (s *spans) decode(src io.Reader, windows io.ReaderAt, first, last int, emit
 		}
 		if s.gzip {
 			start, end := s.Bounds(i)
-			if p, err = d.decode(p, &s.list[i], windows, end-start); err != nil {
+			if p, err = d.decode(p, &s.list[i], windows, end-start); err == errWindow {
+				return &ChunkError{Chunk: i}
+			} else if err != nil {
 				return err
 			}
 		}
@@ -71,7 +73,10 @@ type spanDecoder struct {
 	buf    []byte
 }
 
-var errWindows = errors.New("the windows of the layer's spans are not at hand")
+var (
+	errWindows = errors.New("the windows of the layer's spans are not at hand")
+	errWindow  = errors.New("a window is not what it was")
+)
 
 // decode decodes p, the bytes of span s, which come to n.
 func (d *spanDecoder) decode(p []byte, s *span, windows io.ReaderAt, n int64) ([]byte, error) {
@@ -83,6 +88,9 @@ func (d *spanDecoder) decode(p []byte, s *span, windows io.ReaderAt, n int64) ([
 		if _, err := windows.ReadAt(d.window, s.win); err != nil {
 			return nil, fmt.Errorf("window at %d: %w", s.win, err)
 		}
+	}
+	if sha256.Sum256(d.window) != s.winSum {
+		return nil, errWindow
 	}
 	d.d.ResumeBlock(bytes.NewReader(p), int(s.bit%8), d.window)
 	g := &gunzip{d: &d.d, in: d.d.Input(), warn: func(string) {}, members: 1, member: member{open: true, partial: true}}

@@ -12,8 +12,9 @@ import (
 )
 
 // spans is the tiling of a layer that came with a zTOC: its chunks are the
-// spans, of the tar stream. Of each the compressed bytes have a digest, which
-// is checked before they are decoded.
+// spans, of the tar stream. Of each the compressed bytes have a digest, and
+// so has the window, which may be kept where others can write; both are
+// checked before anything is decoded.
 type spans struct {
 	gzip    bool // or uncompressed
 	blob    int64
@@ -30,11 +31,12 @@ type span struct {
 	end    int64             // where it ends in the blob, in bytes
 	win    int64             // offset of its window in the windows file
 	winLen uint32            // length of the window; what it lacks of 32 KiB are zeros in front
+	winSum [sha256.Size]byte // of the window
 	digest [sha256.Size]byte // of the blob's bytes from bit/8 to end
 }
 
 const (
-	spanSize = 8 + 8 + 8 + 8 + 4 + sha256.Size
+	spanSize = 8 + 8 + 8 + 8 + 4 + 2*sha256.Size
 	maxSpan  = 1 << 30 // bytes of a span, on either side, however large the limit
 )
 
@@ -76,7 +78,7 @@ func (s *spans) readCheckpoints(z *ztoc.Ztoc) error {
 			break
 		}
 		window := bytes.TrimLeft(p.Window, "\x00")
-		s.list = append(s.list, span{p.Out, p.Bit(), end, int64(len(s.held)), uint32(len(window)), z.Digests[i]})
+		s.list = append(s.list, span{p.Out, p.Bit(), end, int64(len(s.held)), uint32(len(window)), sha256.Sum256(window), z.Digests[i]})
 		s.held = append(s.held, window...)
 	}
 	return nil
@@ -94,7 +96,7 @@ func (s *spans) readGrid(z *ztoc.Ztoc) error {
 	s.size = s.blob // what is behind the archive's end is covered, too
 	for i, d := range z.Digests {
 		start := int64(i) * g.Span
-		s.list = append(s.list, span{out: start, bit: 8 * start, end: min(start+g.Span, s.blob), digest: d})
+		s.list = append(s.list, span{out: start, bit: 8 * start, end: min(start+g.Span, s.blob), winSum: sha256.Sum256(nil), digest: d})
 	}
 	return nil
 }
@@ -160,6 +162,7 @@ func (s *spans) append(b []byte) []byte {
 			b = le.AppendUint64(b, uint64(v))
 		}
 		b = le.AppendUint32(b, p.winLen)
+		b = append(b, p.winSum[:]...)
 		b = append(b, p.digest[:]...)
 	}
 	return b
@@ -176,6 +179,7 @@ func parseSpans(f *fields, size, blob int64) (*spans, error) {
 	s.list = make([]span, n)
 	for i := range s.list {
 		p := span{out: f.int(size), bit: f.int(8 * blob), end: f.int(blob), win: f.int(s.windows), winLen: f.uint32()}
+		copy(p.winSum[:], f.take(sha256.Size))
 		copy(p.digest[:], f.take(sha256.Size))
 		s.list[i] = p
 	}

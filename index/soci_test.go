@@ -310,7 +310,8 @@ func TestSOCIWindows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if toc.Windows() == nil || toc.Coarse() != toc {
+	windows := bytes.Clone(toc.Windows())
+	if windows == nil || int64(len(windows)) != toc.WindowsSize() || toc.Coarse() != toc {
 		t.Fatal("no windows")
 	}
 	if toc, err = index.Parse(toc.Append(nil)); err != nil {
@@ -319,11 +320,16 @@ func TestSOCIWindows(t *testing.T) {
 	if toc.Windows() != nil {
 		t.Error("windows in what was stored")
 	}
-	for _, windows := range []io.ReaderAt{nil, strings.NewReader("short")} {
-		off, n := toc.Extent(1, 2)
-		if err := toc.Decode(bytes.NewReader(blob[off:off+n]), windows, 1, 2, func(int, []byte) error { return nil }); err == nil {
-			t.Errorf("windows %v: no error", windows)
+	off, n := toc.Extent(1, 2)
+	for _, w := range []io.ReaderAt{nil, strings.NewReader("short")} {
+		if err := toc.Decode(bytes.NewReader(blob[off:off+n]), w, 1, 2, func(int, []byte) error { return nil }); err == nil {
+			t.Errorf("windows %v: no error", w)
 		}
+	}
+	windows[0] ^= 1 // the first byte of the first window there is, chunk 1's
+	var chunk *index.ChunkError
+	if err := toc.Decode(bytes.NewReader(blob[off:off+n]), bytes.NewReader(windows), 1, 2, nil); !errors.As(err, &chunk) || chunk.Chunk != 1 {
+		t.Errorf("one bit of a window: %v", err)
 	}
 }
 
