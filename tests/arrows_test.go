@@ -38,7 +38,7 @@ var borders = map[string][]string{
 	"oras.land/oras-go":                        {"fetch"},
 	"net/http":                                 {"fetch", "cmd/ocifs", "tests", "tests/demo", "tests/registrytest"},
 	"github.com/containerd/containerd/api":     {"fs/snapshot"},
-	"github.com/containerd/stargz-snapshotter": {"fs/convert"},
+	"github.com/containerd/stargz-snapshotter": {"fs/convert", "tests/demo"},
 	"google.golang.org/grpc":                   {"fs/snapshot"},
 	"unsafe":                                   {},
 }

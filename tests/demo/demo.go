@@ -27,7 +27,12 @@ type demo struct {
 
 // run tells the story, until it is interrupted.
 func (d *demo) run(ctx context.Context) error {
-	steps := []func() error{d.prepare, d.coldMount, d.look, d.umount, d.warmMount, d.look, d.umount}
+	steps := []func() error{
+		d.prepare,
+		d.first, d.look, d.umount,
+		d.second, d.look, d.umount,
+		d.indexed, d.look, d.umount,
+	}
 	for _, step := range steps {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -48,34 +53,40 @@ func (d *demo) prepare() (err error) {
 	if err := os.Mkdir(d.mnt, 0o755); err != nil {
 		return err
 	}
-	if d.machine, err = readMachine(); err != nil {
+	if d.machine, err = readMachine(d.dir); err != nil {
 		return err
 	}
 	r := registrytest.New(registrytest.Options{})
-	r.Push("machine", "latest", d.machine.layers...)
+	r.Push("machine", "latest", d.machine.gzip...)
+	r.Push("machine", "estargz", d.machine.estargz...)
 	d.registry = registrytest.Serve(r, registrytest.NewLink(d.roundTrip, d.bandwidth))
 	d.ref = d.registry.Host + "/machine"
 
 	m := d.machine
-	say("# %s is an image of this machine: %d layers, gzip, %d files,", d.ref, len(m.layers), m.files)
+	say("# %s is an image of this machine: %d layers, gzip, %d files,", d.ref, len(m.gzip), m.files)
 	say("# %s, %s compressed. A round trip to it takes %v; at %.0f Mbit/s, all of it takes %.1f s.",
 		megabytes(m.plain), megabytes(m.size), d.roundTrip, d.bandwidth/1e6, float64(m.size)*8/d.bandwidth)
 	return nil
 }
 
-func (d *demo) coldMount() error {
+func (d *demo) first() error {
 	say("\n# The first time: nobody has indexed these layers, so they come once, whole.")
-	return d.mount()
+	return d.mount(d.ref)
 }
 
-func (d *demo) warmMount() error {
+func (d *demo) second() error {
 	say("\n# The second time: all that was learned is in the cache.")
-	return d.mount()
+	return d.mount(d.ref)
 }
 
-func (d *demo) mount() error {
-	return d.step([]string{"ocifs", "mount", d.ref, d.mnt}, func() (string, error) {
-		return d.ocifs("mount", d.ref, d.mnt)
+func (d *demo) indexed() error {
+	say("\n# The same image with eStargz layers, which bring an index: what is read comes when it is read.")
+	return d.mount(d.ref + ":estargz")
+}
+
+func (d *demo) mount(ref string) error {
+	return d.step([]string{"ocifs", "mount", ref, d.mnt}, func() (string, error) {
+		return d.ocifs("mount", ref, d.mnt)
 	})
 }
 

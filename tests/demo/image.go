@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/stargz-snapshotter/estargz"
 	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -30,17 +31,19 @@ const (
 
 // A machine is an image made of this machine's files.
 type machine struct {
-	layers []registrytest.Layer
-	files  int
-	plain  int64  // bytes of its layers before compression
-	size   int64  // and after
-	goDir  string // where the image has Go
-	shell  program
+	gzip    []registrytest.Layer
+	estargz []registrytest.Layer // the same layers, with an index in each
+	files   int
+	plain   int64  // bytes of its layers before compression
+	size    int64  // and after, with gzip
+	goDir   string // where the image has Go
+	shell   program
 }
 
 // readMachine makes an image of parts of this machine: a layer of programs
-// and what they need, one with Go, and a small one that changes both.
-func readMachine() (*machine, error) {
+// and what they need, one with Go, and a small one that changes both. dir is
+// for temporary files.
+func readMachine(dir string) (*machine, error) {
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		return nil, err
@@ -50,23 +53,35 @@ func readMachine() (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	var g errgroup.Group
 	contents := []func(*layer) error{m.system, m.golang, m.changes}
+	m.gzip = make([]registrytest.Layer, len(contents))
+	m.estargz = make([]registrytest.Layer, len(contents))
 	layers := make([]*layer, len(contents))
+	var g errgroup.Group
 	for i, fill := range contents {
-		layers[i] = newLayer()
-		g.Go(func() error { return layers[i].close(fill(layers[i])) })
+		g.Go(func() (err error) {
+			layers[i], err = newLayer(dir)
+			if err != nil {
+				return err
+			}
+			defer layers[i].file.Close()
+			if err := layers[i].close(fill(layers[i])); err != nil {
+				return err
+			}
+			if m.gzip[i], err = layers[i].gzip(); err != nil {
+				return err
+			}
+			m.estargz[i], err = layers[i].estargz()
+			return err
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	for _, l := range layers {
+	for i, l := range layers {
 		m.files += l.files
 		m.plain += l.plain
-		m.size += int64(l.blob.Len())
-		m.layers = append(m.layers, registrytest.Layer{
-			MediaType: ocispec.MediaTypeImageLayerGzip, Blob: l.blob.Bytes(), DiffID: l.sum.Digest(),
-		})
+		m.size += int64(len(m.gzip[i].Blob))
 	}
 	return m, nil
 }
@@ -109,35 +124,58 @@ func (m *machine) changes(l *layer) error {
 	return err
 }
 
-// A layer is a gzip-compressed archive in the making.
+// A layer is an archive in the making, in a file without a name.
 type layer struct {
 	files int
-	plain int64
+	plain int64 // bytes written
 
-	blob bytes.Buffer
-	zip  *gzip.Writer
-	sum  digest.Digester
+	file *os.File
 	tar  *tar.Writer
 	seen map[string]bool
 }
 
-func newLayer() *layer {
-	l := &layer{sum: digest.SHA256.Digester(), seen: map[string]bool{"/": true}}
-	l.zip = gzip.NewWriter(&l.blob)
+func newLayer(dir string) (*layer, error) {
+	f, err := os.CreateTemp(dir, "layer-")
+	if err != nil {
+		return nil, err
+	}
+	l := &layer{file: f, seen: map[string]bool{"/": true}}
 	l.tar = tar.NewWriter(l)
-	return l
+	return l, os.Remove(f.Name())
 }
 
 // Write takes bytes of the archive.
 func (l *layer) Write(p []byte) (int, error) {
 	l.plain += int64(len(p))
-	l.sum.Hash().Write(p)
-	return l.zip.Write(p)
+	return l.file.Write(p)
 }
 
 // close ends the archive; err is what went wrong before.
-func (l *layer) close(err error) error {
-	return errors.Join(err, l.tar.Close(), l.zip.Close())
+func (l *layer) close(err error) error { return errors.Join(err, l.tar.Close()) }
+
+// gzip is the layer as most are stored.
+func (l *layer) gzip() (registrytest.Layer, error) {
+	var blob bytes.Buffer
+	w, sum := gzip.NewWriter(&blob), digest.SHA256.Digester()
+	_, err := io.Copy(io.MultiWriter(w, sum.Hash()), io.NewSectionReader(l.file, 0, l.plain))
+	err = errors.Join(err, w.Close())
+	return registrytest.Layer{
+		MediaType: ocispec.MediaTypeImageLayerGzip, Blob: blob.Bytes(), DiffID: sum.Digest(),
+	}, err
+}
+
+// estargz is the layer as stargz-snapshotter's tools store it: every file
+// compressed on its own, and a table of contents at the end.
+func (l *layer) estargz() (registrytest.Layer, error) {
+	b, err := estargz.Build(io.NewSectionReader(l.file, 0, l.plain), estargz.WithCompressionLevel(gzip.DefaultCompression))
+	if err != nil {
+		return registrytest.Layer{}, err
+	}
+	blob, err := io.ReadAll(b)
+	return registrytest.Layer{
+		MediaType: ocispec.MediaTypeImageLayerGzip, Blob: blob, DiffID: b.DiffID(),
+		Annotations: map[string]string{estargz.TOCJSONDigestAnnotation: b.TOCDigest().String()},
+	}, errors.Join(err, b.Close())
 }
 
 // tree adds dir and all below it, in order, until the layer holds budget
