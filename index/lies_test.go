@@ -222,8 +222,11 @@ var lies = []struct {
 }
 
 // liar is the archive that the lies are about.
-func liar() []byte {
-	return lt.Tar(lt.Dir("dir/"), lt.File("big", noise(250_000, 1)), lt.File("small", "small"), lt.Hardlink("hard", "small"))
+func liar() []byte { return about(250_000) }
+
+// about is that archive with a big file of n bytes.
+func about(n int) []byte {
+	return lt.Tar(lt.Dir("dir/"), lt.File("big", noise(n, 1)), lt.File("small", "small"), lt.Hardlink("hard", "small"))
 }
 
 // TestLies has tables of contents that aren't right, though the manifest

@@ -1,0 +1,88 @@
+package index_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/containerd/stargz-snapshotter/estargz"
+	"github.com/opencontainers/go-digest"
+
+	"ocifs.dev/ocifs/index"
+)
+
+// forty is what a table of 40,000 entries lists: a directory, nine files and a
+// link, over and over. The files' contents are nowhere, each 20 bytes long.
+func forty(add func(kind, name, link string, size, off int64, sum string)) (end int64) {
+	for i := range 40_000 {
+		dir := fmt.Sprintf("usr/share/package-%04d", i/11)
+		name := fmt.Sprintf("%s/file-%x.js", dir, i*7919)
+		switch i % 11 {
+		case 0:
+			add("dir", dir+"/", "", 0, 0, "")
+		case 10:
+			add("symlink", name, "../../file", 0, 0, "")
+		default:
+			end += 20
+			add("reg", name, "", 1000, end, digest.FromString(name).String())
+		}
+	}
+	return end + 20
+}
+
+// BenchmarkOpen opens layers of 40,000 entries; bytes are those of the JSON.
+func BenchmarkOpen(b *testing.B) {
+	b.Run("estargz", func(b *testing.B) {
+		toc := &estargz.JTOC{Version: 1}
+		end := forty(func(kind, name, link string, size, off int64, sum string) {
+			toc.Entries = append(toc.Entries, &estargz.TOCEntry{Name: name, Type: kind, LinkName: link, Size: size, Mode: 0o644,
+				ModTime3339: "2024-01-02T03:04:05Z", Offset: off, Digest: sum, ChunkDigest: sum})
+		})
+		table, err := json.MarshalIndent(toc, "", "\t")
+		if err != nil {
+			b.Fatal(err)
+		}
+		blob := make([]byte, end)
+		binary.LittleEndian.PutUint32(blob[end-4:], 1024) // the last file and its padding: as many bytes as an archive that goes on has there
+		blob = append(append(blob, tableMember(b, table)...), footer(end)...)
+		benchmarkOpen(b, blob, len(table), map[string]string{noteStargz: digest.FromBytes(table).String()})
+	})
+	b.Run("zstdchunked", func(b *testing.B) {
+		var p podmanWriter
+		when := time.Unix(1_700_000_000, 123456789).UTC()
+		end := forty(func(kind, name, link string, size, off int64, sum string) {
+			p.records = append(p.records, podmanRecord{Type: kind, Name: name, Linkname: link, Size: size, Mode: 0o644,
+				ModTime: &when, Offset: off, EndOffset: off + 20, Digest: sum})
+		})
+		table, err := json.Marshal(map[string]any{"version": 1, "entries": p.records})
+		if err != nil {
+			b.Fatal(err)
+		}
+		packed := zstdFrame(table)
+		blob := append(make([]byte, end+8), packed...)
+		benchmarkOpen(b, blob, len(table), map[string]string{
+			notePodmanPosition: fmt.Sprintf("%d:%d:%d:1", end+8, len(packed), len(table)),
+			notePodmanChecksum: digest.FromBytes(packed).String()})
+	})
+}
+
+func benchmarkOpen(b *testing.B, blob []byte, table int, notes map[string]string) {
+	b.SetBytes(int64(table))
+	b.ReportAllocs()
+	h := index.Hints{Digest: digest.FromString("x"), DiffID: digest.FromString("y"), Annotations: notes}
+	var stored []byte
+	for b.Loop() {
+		toc, err := index.Open(context.Background(), bytes.NewReader(blob), h)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if stored == nil {
+			stored = toc.Append(nil)
+		}
+	}
+	b.ReportMetric(float64(len(stored))/40_000, "B/entry")
+}
