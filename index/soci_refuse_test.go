@@ -95,6 +95,47 @@ func TestSOCIRefused(t *testing.T) {
 	}
 }
 
+// TestSOCIStored changes each byte of the stored form: it is refused, or
+// nothing that the TOC offers panics or reaches beyond the blob.
+func TestSOCIStored(t *testing.T) {
+	data := lt.Tar(lt.Dir("d"), lt.File("d/f", noise(100_000, 1)))
+	blob := lt.MultiGzip(data, 4)
+	z, err := buildSOCI(blob, index.SOCIOptions{Span: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := openSOCI(z, blob, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := whole.Append(nil)
+	for i := range good {
+		for _, v := range []byte{0, 1, 0x7f, 0xff, good[i] ^ 8} {
+			bad := bytes.Clone(good)
+			bad[i] = v
+			toc, err := index.Parse(bad)
+			if err != nil {
+				continue
+			}
+			for c := range toc.Len() {
+				start, end := toc.Bounds(c)
+				off, n := toc.Extent(c, toc.Len())
+				if start >= end || toc.At(start) != c || toc.Restart(c) > c || off < 0 || n < 0 || off+n > toc.BlobSize() {
+					t.Fatalf("byte %d as %d: chunk %d from %d to %d takes %d bytes at %d", i, v, c, start, end, n, off)
+				}
+				if i%8 == 0 && toc.BlobSize() == int64(len(blob)) {
+					_ = toc.Decode(bytes.NewReader(blob[off:]), bytes.NewReader(whole.Windows()), c, toc.Len(), func(int, []byte) error { return nil })
+				}
+			}
+		}
+	}
+	for n := range good {
+		if _, err := index.Parse(good[:n]); err == nil {
+			t.Errorf("cut at %d: no error", n)
+		}
+	}
+}
+
 // TestBuildSOCIRefused has the layers that zTOCs can't tell of.
 func TestBuildSOCIRefused(t *testing.T) {
 	data := archive()
