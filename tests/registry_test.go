@@ -41,7 +41,9 @@ func TestRequests(t *testing.T) {
 	layers := len(archives())
 
 	m := u.mount(t, ref+":p1")
-	expect(t, reg, "the first mount", map[registrytest.Kind]int{registrytest.Manifest: 2, registrytest.Blob: 1 + layers})
+	// What the tag points at, the manifest, the configuration; is there an
+	// index, by the referrers API and by the tag that stands in for it; layers.
+	expect(t, reg, "the first mount", map[registrytest.Kind]int{registrytest.Manifest: 3, registrytest.Referrers: 1, registrytest.Blob: 1 + layers})
 	lt.Compare(t, want, m.dir)
 	readAtRandom(t, want, m.dir)
 	m.unmount(t, u)
