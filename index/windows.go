@@ -11,3 +11,12 @@ func (t *TOC) WindowsSize() int64 {
 	}
 	return 0
 }
+
+// Checkpoints is how many places of the blob decoding can begin at, as far as
+// that takes any knowledge: none of an uncompressed layer that was read.
+func (t *TOC) Checkpoints() int {
+	if s, ok := t.tiling.(*stream); ok {
+		return len(s.points)
+	}
+	return t.Len()
+}

@@ -50,6 +50,8 @@ type Index struct {
 type IndexLayer struct {
 	Layer          ocispec.Descriptor
 	Table, Windows ocispec.Descriptor
+	Entries        int
+	Checkpoints    int // see index.TOC.Checkpoints
 }
 
 // Index makes an ocifs index of the image from what reading its layers has
@@ -70,7 +72,7 @@ func (m *Image) Index(ctx context.Context) (*Index, error) {
 			return nil, fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, err)
 		}
 		x.Blobs = append(x.Blobs, contents...)
-		x.Layers = append(x.Layers, IndexLayer{l.desc, contents[0].Descriptor, contents[1].Descriptor})
+		x.Layers = append(x.Layers, IndexLayer{l.desc, contents[0].Descriptor, contents[1].Descriptor, l.toc.NumEntries(), l.toc.Checkpoints()})
 		blobs = append(blobs, contents[0].Descriptor, contents[1].Descriptor)
 	}
 	var err error

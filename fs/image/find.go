@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -20,18 +21,32 @@ import (
 // and, for an ocifs index, its windows file.
 type word struct {
 	origin         Origin
+	index          ocispec.Descriptor // the index that says so
+	named          bool               // the manifest names that index
 	table, windows ocispec.Descriptor
+}
+
+// said notes whose words these are.
+func said(index ocispec.Descriptor, named bool, words map[digest.Digest]word) map[digest.Digest]word {
+	for layer, w := range words {
+		w.index, w.named = index, named
+		words[layer] = w
+	}
+	return words
 }
 
 // A finder looks for an index of an image's layers, once, when the first layer
 // asks: one that the manifest names, or one that names the manifest.
 type finder struct {
-	r *resolver
-	m *Manifest
-	o Options
+	r     *resolver
+	m     *Manifest
+	o     Options
+	fresh bool // ask, whatever is remembered
 
 	once  sync.Once
-	words map[digest.Digest]word // by layer
+	words map[digest.Digest]word // by layer; what word has found
+	every []map[digest.Digest]word
+	errs  []error // these two are what all has found
 }
 
 // word is what the index says of a layer, if there is an index and it does.
@@ -41,22 +56,29 @@ func (f *finder) word(ctx context.Context, layer digest.Digest) (word, bool) {
 	return w, ok && w.table.Digest != ""
 }
 
+// A place is where there may be an index. look returns nil if there is none.
+type place struct {
+	needs  Policy
+	origin Origin
+	look   func(context.Context) (map[digest.Digest]word, error)
+}
+
+// places are those that the policy lets one look in, in their order.
+func (f *finder) places() []place {
+	all := []place{
+		{PolicyTrusted, OriginPushed, f.named},
+		{PolicyTrusted, OriginSOCI, f.namedSOCI},
+		{PolicyRepository, OriginPushed, f.referrer},
+		{PolicyRepository, OriginSOCI, f.referrerSOCI},
+	}
+	return slices.DeleteFunc(all, func(p place) bool { return !f.o.Index.allows(p.needs) })
+}
+
 // find tries each place in turn. An index is never needed, so what goes wrong
 // is a warning.
 func (f *finder) find(ctx context.Context) map[digest.Digest]word {
-	for _, place := range []struct {
-		needs Policy
-		look  func(context.Context) (map[digest.Digest]word, error)
-	}{
-		{PolicyTrusted, f.named},
-		{PolicyTrusted, f.namedSOCI},
-		{PolicyRepository, f.referrer},
-		{PolicyRepository, f.referrerSOCI},
-	} {
-		if !f.o.Index.allows(place.needs) {
-			break
-		}
-		words, err := place.look(ctx)
+	for _, p := range f.places() {
+		words, err := p.look(ctx)
 		if err != nil {
 			f.r.warn(fmt.Sprintf("an index can't be used: %v", err))
 		}
@@ -73,11 +95,14 @@ func (f *finder) named(ctx context.Context) (map[digest.Digest]word, error) {
 	if d == "" {
 		return nil, nil
 	}
-	b, err := f.r.read(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d})
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d}
+	b, err := f.r.read(ctx, desc)
 	if err != nil {
 		return nil, err
 	}
-	return parseIndex(b)
+	desc.Size = int64(len(b))
+	words, err := parseIndex(b)
+	return said(desc, true, words), err
 }
 
 // namedSOCI is the SOCI index, of version 2, that the manifest names.
@@ -86,10 +111,10 @@ func (f *finder) namedSOCI(ctx context.Context) (map[digest.Digest]word, error) 
 	if d == "" {
 		return nil, nil
 	}
-	return f.soci(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d})
+	return f.soci(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d}, true)
 }
 
-func (f *finder) soci(ctx context.Context, d ocispec.Descriptor) (map[digest.Digest]word, error) {
+func (f *finder) soci(ctx context.Context, d ocispec.Descriptor, named bool) (map[digest.Digest]word, error) {
 	b, err := f.r.read(ctx, d)
 	if err != nil {
 		return nil, err
@@ -102,7 +127,8 @@ func (f *finder) soci(ctx context.Context, d ocispec.Descriptor) (map[digest.Dig
 	for _, z := range x.Ztocs {
 		words[z.Layer] = word{origin: OriginSOCI, table: z.Descriptor()}
 	}
-	return words, nil
+	d.Size = int64(len(b))
+	return said(d, named, words), nil
 }
 
 // referrer is the ocifs index that names the manifest as its subject. Which
@@ -110,7 +136,8 @@ func (f *finder) soci(ctx context.Context, d ocispec.Descriptor) (map[digest.Dig
 func (f *finder) referrer(ctx context.Context) (map[digest.Digest]word, error) {
 	key := objectKey("index", f.m.Descriptor.Digest)
 	list, remembered := f.recall(key)
-	if !remembered {
+	if !remembered || f.fresh {
+		remembered = false
 		var err error
 		if list, err = f.r.src.Referrers(ctx, f.m.Descriptor, IndexType); err != nil {
 			return nil, err
@@ -132,7 +159,7 @@ func (f *finder) referrer(ctx context.Context) (map[digest.Digest]word, error) {
 		if !remembered {
 			f.remember(key, d)
 		}
-		return words, nil
+		return said(d, false, words), nil
 	}
 	return nil, nil
 }
@@ -166,7 +193,7 @@ func (f *finder) referrerSOCI(ctx context.Context) (map[digest.Digest]word, erro
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
-	return f.soci(ctx, list[0])
+	return f.soci(ctx, list[0], false)
 }
 
 // indexed takes the TOC that an index has of the layer.

@@ -38,6 +38,12 @@ type Options struct {
 	// SOCIv1 takes SOCI indexes of version 1, too, where the policy takes what
 	// was pushed.
 	SOCIv1 bool
+	// Findings, if not nil, has every layer read whole before it is opened, and
+	// every table of contents from elsewhere that the policy takes, also those
+	// that would not be needed, held against it; the image goes by none of
+	// them. It is told what came of each, and may be called by several
+	// goroutines at a time; an error of it ends the opening.
+	Findings func(Finding) error
 	// Limits bound what a layer may ask for.
 	Limits index.Limits
 	// Warn is told, in one line, what is odd but harmless. nil: nobody is.
@@ -108,7 +114,7 @@ func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *ca
 		})
 	}
 	p := &planner{src: src, store: store, o: o, life: ctx}
-	p.found = &finder{r: &resolver{src, store, o.warn}, m: m, o: o}
+	p.found = &finder{r: &resolver{src, store, o.warn}, m: m, o: o, fresh: o.Findings != nil}
 	if err := img.open(ctx, p); err != nil {
 		return nil, err
 	}
