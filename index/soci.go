@@ -14,8 +14,10 @@ import (
 
 // OpenSOCI makes the TOC of a tar or gzip layer of size bytes from its zTOC,
 // which a SOCI index keeps beside the image: nothing of the layer is read. The
-// chunks are the zTOC's spans, each some 4 MiB long. Of h it takes the digests
-// and the limits. The zTOC is the caller's again.
+// chunks are the zTOC's spans, each some 4 MiB long. The decoded space is that
+// of Build, but for a gzip layer it may lack some of the zeros behind the
+// archive's end. Of h the digests and the limits are taken. The zTOC is the
+// caller's again.
 //
 // What is to be trusted: whoever made the zTOC. It lists the files; and it
 // says at which bit of the layer a span begins, and by which window it is to
