@@ -15,7 +15,7 @@ import (
 // OpenSOCI makes the TOC of a tar or gzip layer of size bytes from its zTOC,
 // which a SOCI index keeps beside the image: nothing of the layer is read. The
 // chunks are the zTOC's spans, each some 4 MiB long. The decoded space is that
-// of Build, but for a gzip layer it may lack some of the zeros behind the
+// of Build, but for a gzip layer it may lack what is, mostly zeros, behind the
 // archive's end. Of h the digests and the limits are taken. The zTOC is the
 // caller's again.
 //
