@@ -38,6 +38,12 @@ func Check(table, whole *TOC, data io.ReaderAt) error {
 	if err := check("layer", table.blob, whole.blob); err != nil {
 		return err
 	}
+	return Compare(table, whole, data)
+}
+
+// Compare is Check for a whole that Build has made of the decoded archive, not
+// of the blob: whose layer it is is the caller's to know.
+func Compare(table, whole *TOC, data io.ReaderAt) error {
 	c := &checker{data: data, buf: make([]byte, 1<<18)}
 	c.parts, _ = table.tiling.(*parts)
 	next, stop := iter.Pull(whole.Entries())

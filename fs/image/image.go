@@ -110,7 +110,8 @@ func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *ca
 			return nil, err
 		}
 		img.layers = append(img.layers, &layer{
-			n: i, desc: d, diffID: m.Config.RootFS.DiffIDs[i], format: format, blob: blob, slots: slots,
+			n: i, desc: d, diffID: m.Config.RootFS.DiffIDs[i], format: format,
+			life: ctx, blob: blob, slots: slots, report: o.warn,
 		})
 	}
 	p := &planner{src: src, store: store, o: o, life: ctx}

@@ -28,27 +28,38 @@ type layer struct {
 	key     string      // of its space in the cache
 	windows io.ReaderAt // the decoder's states; nil: they lie beside the space
 
-	blob  *fetch.Blob   // bound by the image's context
-	slots chan struct{} // see sideBySide
-	space *cache.Space
+	life   context.Context // the image's
+	blob   *fetch.Blob     // bound by it
+	slots  chan struct{}   // see sideBySide
+	report func(msg string)
+	space  *cache.Space
+	audit  *audit // nil: the layer goes by what was read of it, or vouched for piece by piece
 }
 
 // open finds or makes the layer's TOC and opens its space. ctx bounds the
 // first; the second lasts until close.
 func (l *layer) open(ctx context.Context, p *planner) error {
-	if err := l.plan(ctx, p); err != nil {
+	err := l.plan(ctx, p)
+	if err != nil {
 		return fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, err)
 	}
 	p.o.progress(l.n, l.desc.Size, l.desc.Size)
-	var err error
-	l.space, err = p.store.Space(l.key, l.toc, l.fill)
-	return err
+	if l.space, err = p.store.Space(l.key, l.toc, l.fill); err != nil {
+		return err
+	}
+	if l.origin == OriginSOCI || l.origin == OriginPushed {
+		l.audit = newAudit(l)
+	}
+	return nil
 }
 
 func (l *layer) close() error {
 	var errs []error
 	if l.space != nil {
 		errs = append(errs, l.space.Close())
+	}
+	if l.audit != nil {
+		l.audit.done.Wait()
 	}
 	if w, ok := l.windows.(io.Closer); ok {
 		errs = append(errs, w.Close())
@@ -64,6 +75,9 @@ func (l *layer) close() error {
 func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
+	if l.audit != nil {
+		put = l.audit.put(l.life, l, put)
+	}
 	windows, err := l.states()
 	if err == nil {
 		err = l.decode(l.toc, windows, first, last, put)
@@ -105,6 +119,11 @@ func widen(toc *index.TOC, first, last int) (int, int) {
 }
 
 // ReadAt reads the decoded space.
-func (l *layer) ReadAt(p []byte, off int64) (int, error) { return l.space.ReadAt(p, off) }
+func (l *layer) ReadAt(p []byte, off int64) (int, error) {
+	if err := l.audit.verdict(); err != nil {
+		return 0, err
+	}
+	return l.space.ReadAt(p, off)
+}
 
 var _ io.ReaderAt = (*layer)(nil)

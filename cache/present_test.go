@@ -1,0 +1,46 @@
+package cache
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestPresent tells of what was read, and of nothing else.
+func TestPresent(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	fill := func(first, last int, put func(i int, p []byte) error) error {
+		for i := first; i < last; i++ {
+			if err := put(i, []byte{byte(i), byte(i)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	sp, err := s.Space("k", pairs(300), fill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sp.Close()
+	want := []int{0, 127, 128, 299}
+	for _, i := range want {
+		if _, err := sp.ReadAt(make([]byte, 2), int64(2*i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []int
+	sp.Present(func(i int) { got = append(got, i) })
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// pairs is a space of so many chunks of two bytes.
+type pairs int
+
+func (p pairs) Len() int                  { return int(p) }
+func (p pairs) Bounds(i int) (s, e int64) { return int64(2 * i), int64(2*i + 2) }
+func (p pairs) At(off int64) int          { return int(off / 2) }

@@ -1,0 +1,71 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"ocifs.dev/ocifs/index"
+)
+
+// An audit waits until all of a layer that goes by an index from elsewhere has
+// been seen, and then holds the index to the layer: what it decodes to must
+// have the diffID, and the archive in it the entries that were shown.
+type audit struct {
+	seen []atomic.Uint64 // a bit for each chunk
+	left atomic.Int64    // chunks not seen yet
+	done sync.WaitGroup
+	bad  atomic.Pointer[error] // what was found; nil while all is well
+}
+
+func newAudit(l *layer) *audit {
+	n := l.toc.Len()
+	a := &audit{seen: make([]atomic.Uint64, (n+63)/64)}
+	a.left.Store(int64(n))
+	l.space.Present(func(i int) { a.mark(i) })
+	return a
+}
+
+// mark notes that chunk i was seen, and says whether it was the last one.
+func (a *audit) mark(i int) bool {
+	bit := uint64(1) << (i % 64)
+	return a.seen[i/64].Or(bit)&bit == 0 && a.left.Add(-1) == 0
+}
+
+// put is put, watched.
+func (a *audit) put(ctx context.Context, l *layer, put func(i int, p []byte) error) func(i int, p []byte) error {
+	return func(i int, p []byte) error {
+		err := put(i, p)
+		if err == nil && a.mark(i) {
+			a.done.Go(func() { a.run(ctx, l) })
+		}
+		return err
+	}
+}
+
+// run reads the layer from its first byte to its last, out of the cache.
+func (a *audit) run(ctx context.Context, l *layer) {
+	r := io.NopCloser(io.NewSectionReader(l.space, 0, l.toc.Size()))
+	whole, err := index.Build(ctx, r, nowhere{}, index.Options{DiffID: l.diffID, Format: index.Tar})
+	if err == nil {
+		err = index.Compare(l.toc, whole, l.space)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("layer %d %s: the index it was opened by (%s) is wrong: %w", l.n+1, l.desc.Digest, l.origin, err)
+		a.bad.Store(&err)
+		l.report(err.Error())
+	}
+}
+
+// verdict is the error for all reads of a layer whose index was found wrong.
+func (a *audit) verdict() error {
+	if a == nil {
+		return nil
+	}
+	if bad := a.bad.Load(); bad != nil {
+		return *bad
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package image_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/fs/image"
+	"ocifs.dev/ocifs/index"
+	lt "ocifs.dev/ocifs/tests/layertest"
+)
+
+// indexed is a layout with an image of gzip, zstd and plain layers, and an
+// ocifs index of it, which tamper may have changed.
+func indexed(t *testing.T, tamper func([]byte) []byte) (ref string, files map[string]string) {
+	files = map[string]string{"secret": strings.Repeat("gzip ", 300_000), "zstd": strings.Repeat("zstd ", 200_000), "plain": "plain"}
+	ref = layout(t, "t", lt.Image{Tag: "t", Layers: []lt.Layer{
+		lt.GzipLayer(lt.Tar(lt.File("secret", files["secret"]))),
+		lt.ZstdLayer(lt.Tar(lt.File("zstd", files["zstd"]))),
+		lt.Plain(lt.Tar(lt.File("plain", files["plain"]))),
+	}})
+	src := source(t, ref)
+	img, err := image.Open(context.Background(), src, store(t), image.Options{Index: image.PolicyLocal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	x, err := img.Index(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := fetch.Upload{Blobs: x.Blobs, Manifest: x.Manifest}
+	if tamper != nil {
+		u = tampered(t, u, tamper)
+	}
+	if _, err := src.Push(context.Background(), u); err != nil {
+		t.Fatal(err)
+	}
+	return ref, files
+}
+
+// tampered changes the first layer's table of contents, and all digests that
+// hang from it, as somebody would who wants to lie.
+func tampered(t *testing.T, u fetch.Upload, tamper func([]byte) []byte) fetch.Upload {
+	t.Helper()
+	r, err := u.Blobs[0].Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, _ := zstd.NewReader(nil)
+	defer d.Close()
+	toc, err := d.DecodeAll(packed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _ := zstd.NewWriter(nil)
+	lie := e.EncodeAll(tamper(toc), nil)
+	var m ocispec.Manifest
+	if err := json.Unmarshal(u.Manifest, &m); err != nil {
+		t.Fatal(err)
+	}
+	m.Layers[0].Digest, m.Layers[0].Size = digest.FromBytes(lie), int64(len(lie))
+	u.Blobs[0] = fetch.Content{Descriptor: m.Layers[0], Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(lie)), nil }}
+	u.Manifest, err = json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// strict has every claim be true.
+func strict(f image.Finding) error { return f.Err }
+
+// TestPushedIndex opens an image by an index that was pushed beside it.
+func TestPushedIndex(t *testing.T) {
+	ref, files := indexed(t, nil)
+	for _, c := range []struct {
+		o    image.Options
+		want image.Origin
+	}{
+		{image.Options{}, image.OriginPushed},
+		{image.Options{Index: image.PolicyTrusted}, image.OriginRead},
+		{image.Options{Index: image.PolicyLocal}, image.OriginRead},
+		{image.Options{Findings: strict}, image.OriginRead},
+	} {
+		s := store(t)
+		for range 2 {
+			img, err := image.Open(context.Background(), source(t, ref), s, c.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for path, want := range files {
+				if got := read(t, img, path); got != want {
+					t.Errorf("%s: %s: %d bytes, want %d", c.want, path, len(got), len(want))
+				}
+			}
+			for i, l := range img.Layers() {
+				if l.Origin != c.want && l.Origin != image.OriginCache {
+					t.Errorf("layer %d: %s, want %s", i, l.Origin, c.want)
+				}
+			}
+			img.Close()
+		}
+	}
+}
+
+// TestLyingIndex has an index that shows another name than the layer has. It
+// is believed until all of the layer has been seen, and not a read longer; and
+// not at all where everything is verified.
+func TestLyingIndex(t *testing.T) {
+	rename := func(toc []byte) []byte { return bytes.Replace(toc, []byte("secret"), []byte("public"), 1) }
+	ref, files := indexed(t, rename)
+	var mismatch *index.MismatchError
+	if _, err := image.Open(context.Background(), source(t, ref), store(t), image.Options{Findings: strict}); !errors.As(err, &mismatch) {
+		t.Errorf("verified: %v", err)
+	}
+	warned := make(chan string, 9)
+	img, err := image.Open(context.Background(), source(t, ref), store(t), image.Options{Warn: func(msg string) { warned <- msg }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	if got := read(t, img, "public"); got != files["secret"] {
+		t.Error("wrong bytes")
+	}
+	n, _ := img.Tree().Walk("public", true)
+	// The padding at the archive's end is not read yet, if it lies in a chunk of its own.
+	for deadline := time.After(10 * time.Second); ; {
+		if _, err := img.ReadAt(n, make([]byte, 1), 0); errors.As(err, &mismatch) {
+			break
+		}
+		select {
+		case <-deadline:
+			t.Fatal("the lie was not found")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if msg := <-warned; !strings.Contains(msg, `layer 1 sha256:`) || !strings.Contains(msg, "secret") {
+		t.Errorf("warned: %s", msg)
+	}
+}
+
+// TestDamagedIndex has indexes that can't be used; the layers can.
+func TestDamagedIndex(t *testing.T) {
+	for name, tamper := range map[string]func([]byte) []byte{
+		"garbage": func([]byte) []byte { return []byte("garbage") },
+		"nothing": func([]byte) []byte { return nil },
+		"cut":     func(b []byte) []byte { return b[:len(b)/2] },
+	} {
+		ref, files := indexed(t, tamper)
+		var warned []string
+		img, err := image.Open(context.Background(), source(t, ref), store(t), image.Options{Warn: func(msg string) { warned = append(warned, msg) }})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := read(t, img, "secret"); got != files["secret"] {
+			t.Errorf("%s: wrong bytes", name)
+		}
+		if img.Layers()[0].Origin != image.OriginRead || img.Layers()[1].Origin != image.OriginPushed || len(warned) == 0 {
+			t.Errorf("%s: %s, %s, %q", name, img.Layers()[0].Origin, img.Layers()[1].Origin, warned)
+		}
+		img.Close()
+	}
+}
