@@ -24,13 +24,14 @@ func (t *TOC) Coarse() *TOC {
 
 // Restart is the first chunk that Decode decodes on its way to chunk i,
 // needed or not: i itself where a point is near, the frame's first chunk for a
-// zstd layer of one frame. A caller that keeps chunks does well to ask for all
-// of them.
+// zstd layer of one frame, the member's first where several files share one. A
+// caller that keeps chunks does well to ask for all of them.
 func (t *TOC) Restart(i int) int { return t.tiling.restart(i) }
 
 // Decode decodes chunks [first, last) from src, which gives the bytes that
 // Extent names, and hands each, verified, to emit; p is the caller's again
-// when emit returns. windows is the windows file that Build wrote.
+// when emit returns. windows is the windows file that Build wrote; see
+// WindowsSize for where there is none.
 //
 // It is a function of its arguments and safe for concurrent use. A
 // *ChunkError or *FormatError says that the bytes are not the layer's; errors

@@ -15,7 +15,7 @@ var ErrLimit = errors.New("over the limit")
 // A DigestError says that bytes are not those that a descriptor or a
 // configuration promised.
 type DigestError struct {
-	What      string // "layer", "layer size" or "diffID"
+	What      string // "layer", "layer size", "diffID" or "table of contents"
 	Want, Got string
 }
 
@@ -24,7 +24,8 @@ func (e *DigestError) Error() string {
 }
 
 // A ChunkError says that a chunk was decoded to other bytes than those first
-// seen: the blob, or the stored TOC's windows, have changed.
+// seen or promised: the blob, or the stored TOC's windows, have changed, or
+// the layer's own table of contents was wrong.
 type ChunkError struct {
 	Chunk  int
 	Digest string // the blob's
@@ -37,7 +38,7 @@ func (e *ChunkError) Error() string {
 // A FormatError says what is wrong with a layer, and where.
 type FormatError struct {
 	Format Format
-	Off    int64 // in the decoded space, or in the blob for a compression
+	Off    int64 // in the decoded space, in the blob, or in a table of contents
 	Name   string
 	Err    error
 }

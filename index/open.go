@@ -42,6 +42,9 @@ func Open(ctx context.Context, blob Blob, h Hints) (*TOC, error) {
 			return nil, fmt.Errorf("index: digest %q: %w", d, err)
 		}
 	}
+	if blob.Size() < 0 {
+		return nil, fmt.Errorf("index: a blob of %d bytes", blob.Size())
+	}
 	h.Limits = h.Limits.withDefaults()
 	p, err := h.promise()
 	if err != nil {

@@ -35,16 +35,19 @@ func New(entries []Entry) *TOC {
 // Format says how the layer is stored.
 func (t *TOC) Format() Format { return t.format }
 
-// Digest is the digest of the blob, as found by reading all of it.
+// Digest is the digest of the blob: as Build found it by reading all of it,
+// or, where the TOC came from elsewhere, as it was promised.
 func (t *TOC) Digest() digest.Digest { return t.blob }
 
 // BlobSize is the length of the blob.
 func (t *TOC) BlobSize() int64 { return t.blobSize }
 
-// DiffID is the digest of the decoded space.
+// DiffID is the digest of the decoded archive: as Build found it, or as it was
+// promised.
 func (t *TOC) DiffID() digest.Digest { return t.diffID }
 
-// Size is the length of the decoded space.
+// Size is the length of the decoded space: the archive, or, where its chunks
+// are those of eStargz and zstd:chunked, the contents of its files.
 func (t *TOC) Size() int64 { return t.size }
 
 // NumEntries is the number of entries.
