@@ -93,6 +93,7 @@ func (l *layout) putManifest(ctx context.Context, m *manifest) error {
 		return nil
 	}
 	d := m.Descriptor
+	d.Annotations = nil // the manifest's own, which are no names here
 	if m.tagged && l.ref.tag != "" {
 		d.Annotations = map[string]string{ocispec.AnnotationRefName: l.ref.tag}
 	}
@@ -143,6 +144,9 @@ func (l *layout) change(ctx context.Context, f func(*listing) (bool, error)) err
 	defer locked.Close()
 	l.sweep()
 	fi, err := locked.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w: not a regular file", ocispec.ImageIndexFile, ErrUnsupported)
+	}
 	if err != nil {
 		return err
 	}

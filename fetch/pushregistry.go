@@ -93,15 +93,15 @@ func (r *registry) upload(ctx context.Context, p *payload) error {
 	home := r.home()
 	resp, err := r.exchange(ctx, http.MethodPost, home.JoinPath("blobs/uploads/"), nil, nil)
 	if err != nil {
-		return err
+		return unsupported(err, "the registry takes no uploads")
 	}
 	u, err := uploadURL(home, resp.Request.URL, resp.Header.Get("Location"), p.Digest)
 	if err != nil {
 		return err
 	}
 	resp, err = r.exchange(ctx, http.MethodPut, u, http.Header{"Content-Type": {"application/octet-stream"}}, p)
-	if status := (*statusError)(nil); errors.As(err, &status) && (status.status == 404 || status.status == 416) {
-		return &answerError{"the registry has lost the upload: " + status.Error()}
+	if isStatus(err, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable) {
+		return &answerError{"the registry has lost the upload: " + err.Error()}
 	}
 	if err != nil {
 		return err
@@ -124,6 +124,17 @@ func uploadURL(home, at *url.URL, location string, d digest.Digest) (*url.URL, e
 	u.RawQuery += "digest=" + url.QueryEscape(string(d))
 	u.Fragment = ""
 	return u, nil
+}
+
+// unsupported makes an error ErrUnsupported whose answer says that this is
+// what it is.
+func unsupported(err error, what string) error {
+	status := (*statusError)(nil)
+	if isStatus(err, http.StatusMethodNotAllowed, http.StatusNotImplemented) ||
+		errors.As(err, &status) && strings.HasPrefix(status.text, "UNSUPPORTED") {
+		return fmt.Errorf("%w: %s: %s", ErrUnsupported, what, err)
+	}
+	return err
 }
 
 // stored checks what the registry says it has stored, if it says so.
@@ -188,7 +199,7 @@ func (r *registry) putDocument(ctx context.Context, name, mediaType string, body
 	err = r.retry.do(ctx, func() error {
 		resp, err := r.exchange(ctx, http.MethodPut, u, http.Header{"Content-Type": {mediaType}}, p)
 		if err != nil {
-			return err
+			return unsupported(err, "the registry takes no manifests")
 		}
 		header = resp.Header
 		return stored(resp, d)
@@ -225,15 +236,9 @@ func (r *registry) deleteDocument(ctx context.Context, d digest.Digest) error {
 	return r.retry.do(ctx, func() error {
 		tries++
 		_, err := r.exchange(ctx, http.MethodDelete, u, nil, nil)
-		status := (*statusError)(nil)
-		switch {
-		case !errors.As(err, &status):
-			return err
-		case status.status == 404 && tries > 1:
+		if tries > 1 && isStatus(err, http.StatusNotFound) {
 			return nil // the try before had an effect, though no answer
-		case status.status == 405, status.status == 501, strings.HasPrefix(status.text, "UNSUPPORTED"):
-			return fmt.Errorf("%w: the registry does not delete manifests: %s", ErrUnsupported, status.Error())
 		}
-		return err
+		return unsupported(err, "the registry does not delete manifests")
 	})
 }

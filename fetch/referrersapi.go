@@ -101,7 +101,7 @@ func (r *registry) getPage(ctx context.Context, path string, next *url.URL, h ht
 // subject, or the repository.
 func noAPI(err error) bool {
 	status := (*statusError)(nil)
-	if !errors.As(err, &status) || status.storage {
+	if !errors.As(err, &status) {
 		return false
 	}
 	switch status.status {

@@ -36,6 +36,7 @@ func (l *layout) referrers(ctx context.Context, subject ocispec.Descriptor, arti
 			return nil, err
 		}
 		top = append(top, list...)
+		break
 	}
 	for _, d := range acceptable(top, subject, "") {
 		if err := s.look(ctx, d); err != nil {

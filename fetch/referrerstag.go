@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -43,6 +45,7 @@ func (r *registry) updateFallback(ctx context.Context, subject ocispec.Descripto
 	r.linking.mu.Lock()
 	defer r.linking.mu.Unlock()
 	tag := fallbackTag(subject.Digest)
+	gone := make(map[digest.Digest]bool)
 	for try := 1; ; try++ {
 		doc, ok, err := r.fallback(ctx, subject)
 		if err != nil {
@@ -60,6 +63,7 @@ func (r *registry) updateFallback(ctx context.Context, subject ocispec.Descripto
 		if changed, err := change(list); err != nil || !changed {
 			return err
 		}
+		list.remove(func(d ocispec.Descriptor) bool { return gone[d.Digest] })
 		if try > maxUpdates {
 			return fmt.Errorf("%w: the registry does not keep the list of referrers under the tag %s", ErrUnsupported, tag)
 		}
@@ -72,10 +76,47 @@ func (r *registry) updateFallback(ctx context.Context, subject ocispec.Descripto
 		if err != nil {
 			return fmt.Errorf("%s: %w", tag, err)
 		}
-		if _, err := r.putDocument(ctx, tag, ocispec.MediaTypeImageIndex, body); err != nil {
+		_, err = r.putDocument(ctx, tag, ocispec.MediaTypeImageIndex, body)
+		if isStatus(err, http.StatusBadRequest) && r.findGone(ctx, list, gone) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// maxGone bounds how many entries of a list are looked for.
+const maxGone = 200
+
+// findGone adds to gone the entries of a list that are not there any more,
+// and reports whether there are any new ones: some registries refuse a list
+// that names what they do not have.
+func (r *registry) findGone(ctx context.Context, list *listing, gone map[digest.Digest]bool) bool {
+	n := len(gone)
+	for i, e := range list.entries {
+		if i == maxGone {
+			break
+		}
+		if checkDigest(e.Digest) == nil && r.isGone(ctx, e.Digest) {
+			gone[e.Digest] = true
+		}
+	}
+	return len(gone) > n
+}
+
+func (r *registry) isGone(ctx context.Context, d digest.Digest) bool {
+	resp, err := r.ask(ctx, http.MethodHead, "manifests/"+string(d), r.accept(""))
+	if err != nil {
+		return false
+	}
+	discard(resp)
+	return resp.StatusCode == http.StatusNotFound
+}
+
+func isStatus(err error, codes ...int) bool {
+	status := (*statusError)(nil)
+	return errors.As(err, &status) && slices.Contains(codes, status.status)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
