@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	lt "ocifs.dev/ocifs/tests/layertest"
 )
@@ -202,6 +203,28 @@ func cacheFiles(t testing.TB, u *user) []string {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// TestFullDisk gives the cache a file system that holds nothing: what can't be
+// kept is read all the same.
+func TestFullDisk(t *testing.T) {
+	needFUSE(t)
+	needRoot(t, "mount a small tmpfs")
+	u := newUser(t)
+	content := text(2 << 20)
+	ref := u.layoutOf(t, lt.Image{Tag: "t", Layers: []lt.Layer{lt.GzipLayer(lt.Tar(lt.File("f", content)))}})
+	if err := os.Mkdir(u.cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", u.cache, "tmpfs", 0, "size=256k,mode=700"); err != nil {
+		t.Skipf("no tmpfs here: %v", err)
+	}
+	defer unix.Unmount(u.cache, unix.MNT_DETACH)
+	m := u.mount(t, ref+":t")
+	if m.read(t, "f") != content {
+		t.Error("the file reads wrong")
+	}
+	m.unmount(t, u)
 }
 
 // TestPlatforms chooses among the images of nested indexes.
