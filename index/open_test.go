@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
+
+	"github.com/containerd/stargz-snapshotter/estargz"
 
 	"ocifs.dev/ocifs/index"
 	lt "ocifs.dev/ocifs/tests/layertest"
@@ -304,3 +308,110 @@ func TestOpenCancelled(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenTable has a table of contents that, as a file of its layer, takes
+// several chunks.
+func TestOpenTable(t *testing.T) {
+	var files []lt.Entry
+	for i := range 100 {
+		files = append(files, lt.File(fmt.Sprint(i), noise(99, uint64(i))))
+	}
+	for name, pack := range map[string]pack{"estargz": stargz(), "packed": stargz(estargz.WithMinChunkSize(3000))} {
+		p := pack(t, lt.Tar(files...))
+		p.hints.Limits.Chunk = 5000
+		toc, _, err := open(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for i := range toc.Len() {
+			if start, end := toc.Bounds(i); end-start == 5000 {
+				n++
+			}
+		}
+		if n < 3 {
+			t.Errorf("%s: %d chunks", name, n)
+		}
+		holds(t, p, 1)
+	}
+}
+
+// TestOpenDamage flips bits: Open fails, or makes the same of the layer but
+// for showing the table or not, for which no digest vouches; and a chunk is
+// right, or there is an error.
+func TestOpenDamage(t *testing.T) {
+	for name, c := range packs() {
+		t.Run(name, func(t *testing.T) {
+			p := c.pack(t, liar())
+			toc, _, err := open(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data := decodeAll(t, toc, p.blob)
+			listed := contents(toc, data)
+			r := rand.New(rand.NewPCG(3, 3))
+			for range 100 {
+				bad := packed{bytes.Clone(p.blob), p.hints}
+				at := r.IntN(len(bad.blob))
+				if r.IntN(2) == 0 {
+					at = max(0, len(bad.blob)-1-r.IntN(2000)) // where the table is
+				}
+				bad.blob[at] ^= 1 << r.IntN(8)
+				if again, _, err := open(bad); err == nil {
+					if got := contents(again, data); !slices.Equal(got, listed[:min(len(got), len(listed))]) || len(got) < len(listed)-1 {
+						t.Errorf("byte %d: another list", at)
+					}
+				}
+				i := r.IntN(toc.Len())
+				off, n := toc.Extent(i, i+1)
+				_ = toc.Decode(bytes.NewReader(bad.blob[off:off+n]), nil, i, i+1, func(i int, b []byte) error {
+					if start, end := toc.Bounds(i); !bytes.Equal(b, data[start:end]) {
+						t.Errorf("byte %d: chunk %d: wrong bytes passed", at, i)
+					}
+					return nil
+				})
+			}
+		})
+	}
+}
+
+// TestOpenBroken passes on what the blob's reader fails with, from Open and
+// from Decode.
+func TestOpenBroken(t *testing.T) {
+	gone := errors.New("gone")
+	for name, c := range packs() {
+		p := c.pack(t, liar())
+		if _, err := index.Open(context.Background(), broken{failing{gone}, int64(len(p.blob))}, p.hints); c.reads > 0 && !errors.Is(err, gone) {
+			t.Errorf("%s: Open: %v", name, err)
+		}
+		toc, _, err := open(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		off, n := toc.Extent(0, toc.Len())
+		for _, half := range []int64{0, 1, n / 2, n - 50} {
+			src := io.MultiReader(bytes.NewReader(p.blob[off:off+half]), iotest.ErrReader(gone))
+			err := toc.Decode(src, nil, 0, toc.Len(), func(int, []byte) error { return nil })
+			if !errors.Is(err, gone) && !(half > n/2 && err == nil) {
+				t.Errorf("%s: Decode of %d bytes: %v", name, half, err)
+			}
+			var format *index.FormatError
+			err = toc.Decode(bytes.NewReader(p.blob[off:off+half]), nil, 0, toc.Len(), func(int, []byte) error { return nil })
+			if !errors.As(err, &format) && !(half > n/2 && err == nil) {
+				t.Errorf("%s: Decode of %d bytes and no more: %v", name, half, err)
+			}
+		}
+		err = toc.Decode(bytes.NewReader(p.blob[off:off+n]), nil, 0, toc.Len(), func(int, []byte) error { return gone })
+		if !errors.Is(err, gone) {
+			t.Errorf("%s: Decode to a full disk: %v", name, err)
+		}
+	}
+}
+
+// A broken blob has a size and no bytes.
+type broken struct {
+	io.ReaderAt
+	size int64
+}
+
+func (b broken) Size() int64 { return b.size }

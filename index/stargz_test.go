@@ -147,6 +147,7 @@ type podmanRecord struct {
 	Digest      string            `json:"digest,omitempty"`
 	Offset      int64             `json:"offset,omitempty"`
 	EndOffset   int64             `json:"endOffset,omitempty"`
+	InnerOffset int64             `json:"innerOffset,omitempty"` // not Podman's
 	ChunkSize   int64             `json:"chunkSize,omitempty"`
 	ChunkOffset int64             `json:"chunkOffset,omitempty"`
 	ChunkDigest string            `json:"chunkDigest,omitempty"`
