@@ -25,9 +25,10 @@ func codeOf(err error) int {
 		fetched  *fetch.DigestError
 		indexed  *index.DigestError
 		chunk    *index.ChunkError
+		lie      *index.MismatchError
 	)
 	switch {
-	case errors.As(err, &fetched), errors.As(err, &indexed), errors.As(err, &chunk):
+	case errors.As(err, &fetched), errors.As(err, &indexed), errors.As(err, &chunk), errors.As(err, &lie):
 		return exitIntegrity
 	case isMountError(err):
 		return exitMount

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -44,20 +45,33 @@ func leaf(c *cli.Command, least, most int) *cli.Command {
 
 // checkArgs refuses too few arguments and too many.
 func checkArgs(cc *cli.Context, c *cli.Command, least, most int) error {
-	how := "usage: " + synopsis([]*cli.Command{c})
+	path := pathOf(cc)
+	how := "usage: " + synopsis(path)
+	name := strings.TrimPrefix(commandName(path), "ocifs ")
 	switch n := cc.NArg(); {
 	case n < least:
 		names := strings.Fields(c.ArgsUsage)
-		return usagef("%s: %s is missing", c.Name, strings.Trim(names[n], "[].…")).with(how)
+		return usagef("%s: %s is missing", name, strings.Trim(names[n], "[].…")).with(how)
 	case n > most:
-		return usagef("%s: unexpected argument %q", c.Name, cc.Args().Get(most)).with(how)
+		return usagef("%s: unexpected argument %q", name, cc.Args().Get(most)).with(how)
 	}
 	for _, a := range cc.Args().Slice()[:min(least, cc.NArg())] {
 		if a == "" {
-			return usagef("%s: an argument is empty", c.Name).with(how)
+			return usagef("%s: an argument is empty", name).with(how)
 		}
 	}
 	return nil
+}
+
+// pathOf is the command that is being run, its group before it.
+func pathOf(cc *cli.Context) (path []*cli.Command) {
+	for _, x := range cc.Lineage() {
+		if x.Command != nil && x.Command.Name != "" && x.Command.Name != cc.App.Name {
+			path = append(path, x.Command)
+		}
+	}
+	slices.Reverse(path)
+	return path
 }
 
 // plainUsage puts an error of package flag, which knows one dash only, in the
@@ -71,7 +85,9 @@ func plainUsage(err error) string {
 
 // noEnv names the flags that no environment variable sets: in an environment
 // they would change what another command does, or undo a mount.
-var noEnv = map[string]bool{"all": true, "lazy": true}
+var noEnv = map[string]bool{
+	"all": true, "lazy": true, "format": true, "level": true, "out": true, "to": true, "local": true, "dry-run": true,
+}
 
 // fromEnv gives a flag its environment variable: --cache-dir is
 // OCIFS_CACHE_DIR.

@@ -78,7 +78,7 @@ func commandHelp(b *strings.Builder, path []*cli.Command) {
 	b.WriteString(`
 Flags may stand anywhere on the line; what follows -- is no flag. Each can be
 given in the environment, too: --state-dir as OCIFS_STATE_DIR (but not what
-says which mounts to unmount).
+says which mounts to unmount, or what to write where).
 `)
 	fmt.Fprintf(b, "\nexit codes:\n%s", exitTable)
 }

@@ -75,6 +75,8 @@ func newApp() *cli.App {
 			leaf(statCommand(), 2, many),
 			leaf(inspectCommand(), 1, 1),
 			leaf(layersCommand(), 1, 1),
+			indexCommand(),
+			leaf(convertCommand(), 2, 2),
 			leaf(versionCommand(), 0, 0),
 			leaf(daemonCommand(), 2, 2),
 		},

@@ -40,6 +40,7 @@ $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 			&cli.BoolFlag{Name: "debug", Aliases: []string{"d"}, Usage: "log all there is to log; implies -f"},
 			&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTIONS`, separated by commas"},
 			jsonFlag(),
+			&cli.StringFlag{Name: "verify", Value: verifyChunk, Usage: "hold to the layers `WHAT`: chunk (each piece that is read, as it is read), full (and first, reading all layers whole, what others say of them)"},
 			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`, without which a mount in the background logs nothing"},
 		},
 	}

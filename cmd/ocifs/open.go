@@ -26,6 +26,7 @@ type imageSpec struct {
 	CacheSize int64 // 0: no bound
 	Index     image.Policy
 	SOCIv1    bool
+	Verify    string // see verify.go; "": verifyChunk
 	Registry  registrySpec
 }
 
@@ -45,6 +46,9 @@ func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
 		return s, usagef("--index: %w", err)
 	}
 	s.SOCIv1 = cc.Bool("soci-v1")
+	if s.Verify, err = verifyOf(cc); err != nil {
+		return s, err
+	}
 	if s.CacheDir, err = cacheDir(cc); err != nil {
 		return s, err
 	}
@@ -85,7 +89,7 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 	if err != nil {
 		return nil, err
 	}
-	o := image.Options{Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn}
+	o := image.Options{Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Findings: s.findings(h.warn)}
 	m, err := image.Resolve(ctx, img.src, img.store, o)
 	if err == nil {
 		h.log.Debug("resolved", slog.String("image", img.src.Name()), slog.String("manifest", m.Descriptor.Digest.String()))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -22,6 +23,7 @@ type step struct {
 	Done   int64  `json:"done"` // bytes of the blob
 	Total  int64  `json:"total"`
 	Ready  bool   `json:"ready,omitempty"`
+	Label  string `json:"label,omitempty"` // of something else than indexing a layer
 }
 
 const (
@@ -121,20 +123,23 @@ func (p *progress) wipe() {
 func frame(steps []step, elapsed time.Duration, width, height int) []string {
 	var lines []string
 	var done, total int64
-	seen, ready := 0, 0 // layers whose index is there already take no steps
+	seen, ready, other := 0, 0, false // layers whose index is there already take no steps
 	for _, s := range steps {
 		if s.Layers == 0 {
 			continue
 		}
-		seen, done, total = seen+1, done+s.Done, total+s.Total
+		seen, done, total, other = seen+1, done+s.Done, total+s.Total, s.Label != ""
 		if s.Ready {
 			ready++
 		} else if len(lines) < height-1 {
-			label := fmt.Sprintf("layer %d/%d %s", s.Layer+1, s.Layers, shortDigest(s.Digest))
+			label := cmp.Or(s.Label, fmt.Sprintf("layer %d/%d %s", s.Layer+1, s.Layers, shortDigest(s.Digest)))
 			lines = append(lines, label+"  "+bar(s.Done, s.Total)+"  "+amount(s.Done, s.Total))
 		}
 	}
 	all := fmt.Sprintf("%d of %s indexed, %s", ready, count(seen, "layer"), amount(done, total))
+	if other {
+		all = amount(done, total)
+	}
 	if sec := elapsed.Seconds(); sec >= 1 && done > 0 {
 		rate := float64(done) / sec
 		all += fmt.Sprintf(", %s/s", bytesOf(int64(rate)))

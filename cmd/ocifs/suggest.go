@@ -63,6 +63,9 @@ func ownersOf(commands []*cli.Command, name string) []string {
 		if !c.Hidden && findFlag(c.Flags, name) != nil {
 			owners = append(owners, c.Name)
 		}
+		for _, o := range ownersOf(c.Subcommands, name) {
+			owners = append(owners, c.Name+" "+o)
+		}
 	}
 	return owners
 }

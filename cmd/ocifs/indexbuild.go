@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/fs/image"
+)
+
+func indexBuildCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "build",
+		Usage:     "read an image's layers and keep an index of them",
+		ArgsUsage: "IMAGE [DESTINATION]",
+		Description: `Reads the layers that this cache has no index of, once, and tells of each layer
+what that costs. With --index=off all are read, known or not. What is in the
+cache then serves all later mounts here; --out writes it as the artifact that
+ocifs index push pushes, into a layout.
+
+With --format soci, it makes a SOCI index instead, of version 2, for
+soci-snapshotter, and writes the image with it to DESTINATION: in a registry,
+or oci:DIR:TAG. The layers stay as they are; the manifest, which then names the
+index, has another digest.`,
+		UsageText: `
+$ ocifs index build docker.io/library/python:3.13
+$ ocifs index build --out oci:/srv/indexes docker.io/library/python:3.13
+$ ocifs index build --format soci ghcr.io/o/r:v2 ghcr.io/o/r:v2-soci`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "format", Value: "ocifs", Usage: "make an index in `FORMAT`: ocifs, soci"},
+			&cli.StringFlag{Name: "out", Usage: "write the index to `LAYOUT`, as oci:DIR or oci:DIR:TAG, too"},
+			&cli.StringFlag{Name: "span", Usage: "for soci: so many decoded bytes can be read alone, `SIZE` (4MiB)"},
+			&cli.StringFlag{Name: "min-layer", Usage: "for soci: layers below `SIZE` get no index (10MiB)"},
+			jsonFlag(),
+		},
+		Action: talk(indexBuild),
+	}
+}
+
+func indexBuild(ctx context.Context, u *ui, cc *cli.Context) error {
+	switch f := cc.String("format"); {
+	case f == "soci":
+		return indexSOCI(ctx, u, cc)
+	case f != "ocifs":
+		return usagef("--format is ocifs or soci, not %q", f).with("ocifs convert writes the layers themselves in another format")
+	case cc.NArg() > 1:
+		return usagef("index build: unexpected argument %q", cc.Args().Get(1)).with("a destination is for --format soci; --out oci:DIR writes the index to a layout")
+	case cc.String("span") != "" || cc.String("min-layer") != "":
+		return usagef("--span and --min-layer are for --format soci")
+	}
+	out := cc.String("out")
+	if out != "" {
+		if !strings.HasPrefix(out, "oci:") {
+			return usagef("--out is a layout, oci:DIR or oci:DIR:TAG, not %s", quote(out)).with("to push it to a registry: ocifs index push --to")
+		}
+		if _, err := destinationRef(out); err != nil {
+			return err
+		}
+	}
+	s, err := wholeSpec(cc)
+	if err != nil {
+		return err
+	}
+	var watch stopwatch
+	img, err := openImage(ctx, s, watch.on(uiHooks(u)))
+	if err != nil {
+		return err
+	}
+	u.progress.stop()
+	defer img.Close()
+	x, err := img.Index(ctx)
+	if err != nil {
+		return img.named(err)
+	}
+	b := builtOf(img, x, &watch)
+	if out != "" {
+		if b.Index, err = writeIndex(ctx, u, cc, x, out); err != nil {
+			return err
+		}
+	}
+	if cc.Bool("json") {
+		return u.json(b)
+	}
+	return b.text(u)
+}
+
+// writeIndex puts an index into a layout.
+func writeIndex(ctx context.Context, u *ui, cc *cli.Context, x *image.Index, out string) (*pushedInfo, error) {
+	dst, err := destination(ctx, u, cc, out)
+	if err != nil {
+		return nil, err
+	}
+	defer dst.Close()
+	d, err := u.push(ctx, dst, fetch.Upload{Manifest: x.Manifest, Blobs: x.Blobs, Tagged: true}) // by its tag, if it has one
+	return &pushedInfo{Digest: d.Digest.String(), Size: sizeOfIndex(x), To: dst.Name()}, err
+}
+
+// A built is what index build has come to, for JSON.
+type built struct {
+	Schema string      `json:"schema"`
+	Image  string      `json:"image"`
+	Digest string      `json:"digest"`
+	Layers []builtInfo `json:"layers"`
+	Index  *pushedInfo `json:"index,omitempty"` // what was written, and where
+}
+
+// A builtInfo is a layer and its index.
+type builtInfo struct {
+	Digest      string  `json:"digest"`
+	Size        int64   `json:"size"`
+	Table       int64   `json:"table_size"`   // what it takes to mount
+	Windows     int64   `json:"windows_size"` // what is read with the layer
+	Checkpoints int     `json:"checkpoints"`
+	Entries     int     `json:"entries"`
+	Read        bool    `json:"read"` // just now; it was known otherwise
+	Seconds     float64 `json:"seconds"`
+}
+
+// A pushedInfo is an index that was pushed.
+type pushedInfo struct {
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"` // with its blobs
+	To     string `json:"to"`
+}
+
+func builtOf(img *openedImage, x *image.Index, w *stopwatch) built {
+	b := built{Schema: "ocifs.dev/index-build/v1", Image: img.Name(), Digest: img.Manifest().Descriptor.Digest.String(), Layers: []builtInfo{}}
+	infos := img.Layers()
+	for i, l := range x.Layers {
+		info := builtInfo{
+			Digest: l.Layer.Digest.String(), Size: l.Layer.Size, Table: l.Table.Size, Windows: l.Windows.Size,
+			Checkpoints: l.Checkpoints, Entries: l.Entries, Read: infos[i].Origin == image.OriginRead,
+		}
+		if info.Read {
+			info.Seconds = w.took(i).Seconds()
+		}
+		b.Layers = append(b.Layers, info)
+	}
+	return b
+}
+
+func (b built) text(u *ui) error {
+	for i, l := range b.Layers {
+		how := "known"
+		if l.Read {
+			how = fmt.Sprintf("%.1f s", l.Seconds)
+		}
+		fmt.Fprintf(u.out, "layer %d/%d %s %s → %s index, %s, %s  %s\n", i+1, len(b.Layers), shortDigest(l.Digest),
+			bytesOf(l.Size), bytesOf(l.Table+l.Windows), counted(l.Checkpoints, "checkpoint", "checkpoints"), counted(l.Entries, "entry", "entries"), how)
+	}
+	if b.Index != nil {
+		fmt.Fprintf(u.out, "wrote %s (%s) to %s\n", b.Index.Digest, bytesOf(b.Index.Size), quote(b.Index.To))
+	}
+	return nil
+}
+
+// counted is "1 entry", "41,211 entries".
+func counted(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return grouped(n) + " " + more
+}
+
+func sizeOfIndex(x *image.Index) int64 {
+	n := int64(len(x.Manifest))
+	for _, b := range x.Blobs {
+		n += b.Size
+	}
+	return n
+}
