@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func TestDistribution(t *testing.T) {
 	if err != nil {
 		t.Skip("docker-registry (Debian's package of that name) is not installed")
 	}
-	host := startDistribution(t, program)
+	host := startDistribution(t, program, "")
 	data := noise(2*piece + 12345)
 	var layers []ocispec.Descriptor
 	for _, b := range [][]byte{data, []byte("small")} {
@@ -73,8 +74,8 @@ func TestDistribution(t *testing.T) {
 }
 
 // startDistribution runs the registry on a port of its own until the test
-// ends.
-func startDistribution(t *testing.T, program string) string {
+// ends. storage is added to the configuration of its storage.
+func startDistribution(t *testing.T, program, storage string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -84,7 +85,7 @@ func startDistribution(t *testing.T, program string) string {
 	l.Close()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n", dir, host)
+	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}%s}\nhttp: {addr: %q}\n", dir, storage, host)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -143,4 +144,70 @@ func put(t *testing.T, to, mediaType string, body []byte) {
 	if resp.StatusCode != http.StatusCreated {
 		t.Fatal(to, resp.Status)
 	}
+}
+
+// TestDistributionPush pushes to it: it has no referrers API, checks what
+// indexes refer to, and deletes only if it is told to.
+func TestDistributionPush(t *testing.T) {
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		t.Skip("docker-registry (Debian's package of that name) is not installed")
+	}
+	ctx := context.Background()
+	keeping := open(t, startDistribution(t, program, "")+"/a/b:t", fetch.Options{})
+	d, err := keeping.Push(ctx, tagged(pushable(t, []byte("x"), nil)))
+	checkErr(t, err, nil)
+	checkErr(t, keeping.Delete(ctx, d), fetch.ErrUnsupported)
+
+	s := open(t, startDistribution(t, program, ", delete: {enabled: true}")+"/a/b:t", fetch.Options{})
+	data := noise(piece + 12345)
+	d, err = s.Push(ctx, tagged(pushable(t, data, nil)))
+	checkErr(t, err, nil)
+	if got, err := s.Resolve(ctx); err != nil || got.Digest != d.Digest {
+		t.Error(got, err)
+	}
+	readAll(t, openBlob(t, s, manifest(t, s).Layers[0]), data)
+	before := s.Stats().Requests
+	_, err = s.Push(ctx, tagged(pushable(t, data, nil)))
+	checkErr(t, err, nil)
+	if n := s.Stats().Requests - before; n != 3 { // HEAD for each
+		t.Errorf("%d requests to push the same again", n)
+	}
+
+	var artifacts []ocispec.Descriptor
+	for i := range 3 {
+		a, err := s.Push(ctx, pushable(t, fmt.Append(nil, i), &d))
+		checkErr(t, err, nil)
+		artifacts = append(artifacts, a)
+	}
+	list := func(want ...ocispec.Descriptor) {
+		t.Helper()
+		got, err := s.Referrers(ctx, d, typeA)
+		checkErr(t, err, nil)
+		if !sameDigests(got, want) {
+			t.Errorf("referrers %v, want %v", got, want)
+		}
+	}
+	list(artifacts...)
+	checkErr(t, s.Delete(ctx, artifacts[0]), nil)
+	list(artifacts[1:]...)
+	checkErr(t, s.Delete(ctx, artifacts[0]), fetch.ErrNotFound)
+
+	// Somebody deletes one and leaves the list as it is.
+	host, _, _ := strings.Cut(s.Name(), "/")
+	req, err := http.NewRequest(http.MethodDelete, "http://"+host+"/v2/a/b/manifests/"+artifacts[1].Digest.String(), nil)
+	checkErr(t, err, nil)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusAccepted {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+	last, err := s.Push(ctx, pushable(t, []byte("last"), &d))
+	checkErr(t, err, nil)
+	list(artifacts[2], last)
+
+	wrong := pushable(t, []byte("wrong"), nil)
+	wrong.Blobs = wrong.Blobs[:1]
+	_, err = s.Push(ctx, wrong)
+	checkErr(t, err, errAny)
 }

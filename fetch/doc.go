@@ -12,7 +12,8 @@
 // Open makes a Source of it. A Source resolves the reference to a descriptor,
 // delivers documents (manifests, indexes, configs: small, read whole, always
 // verified) and opens blobs (layers: large, read anywhere, verified by whoever
-// knows their chunks). All else is arrangements within:
+// knows their chunks). It lists what refers to a manifest, and registries and
+// layouts can be pushed to. All else is arrangements within:
 //
 //	Source ── place ── registry ── network            documents, and blobs as remote
 //	               ├── layout ── directory            index.json and blobs/
@@ -33,6 +34,21 @@
 // growing pauses happen in resuming for blobs, and in Retry.do for documents;
 // nothing below them retries, except that a credential which has run out is
 // renewed at once.
+//
+// # Referrers and pushes
+//
+// A manifest that has a subject is a referrer of that one. A registry with the
+// referrers API lists them (registry.askReferrers); for others, clients keep
+// the list under a tag made of the subject's digest (registry.fallback), which
+// nothing guards against lost updates (registry.updateFallback). A layout has
+// them in index.json, without a name.
+//
+// What is pushed is a payload: it is opened once for each try, and verified
+// while it is sent, so that wrong content never arrives as a whole. A blob is
+// sent by one request, a manifest last. In a layout, files appear under their
+// names once they are complete, and index.json is locked while it is changed.
+//
+// # Limits
 //
 // What a registry can lead us to is limited: redirects and token servers may
 // be anywhere but at link-local, metadata and loopback addresses (unless the

@@ -144,8 +144,11 @@ func newManifest(u Upload) (*manifest, error) {
 	if u.MediaType == "" {
 		u.MediaType = l.MediaType
 	}
-	if !isManifest(u.MediaType) || l.MediaType != "" && l.MediaType != u.MediaType {
-		return nil, fmt.Errorf("%w: manifest of type %q, which says that it is %q", ErrUnsupported, clip(u.MediaType), clip(l.MediaType))
+	if !isManifest(u.MediaType) {
+		return nil, fmt.Errorf("manifest of type %q: %w", clip(u.MediaType), ErrUnsupported)
+	}
+	if l.MediaType != "" && l.MediaType != u.MediaType {
+		return nil, fmt.Errorf("manifest says that it is of type %q, not %q", clip(l.MediaType), clip(u.MediaType))
 	}
 	m := &manifest{body: u.Manifest, subject: l.Subject, tagged: u.Tagged}
 	m.MediaType, m.Digest, m.Size = u.MediaType, digest.FromBytes(u.Manifest), int64(len(u.Manifest))

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
@@ -378,6 +379,21 @@ func TestPushFails(t *testing.T) {
 	}
 }
 
+// TestPushNothing pushes a blob of no bytes, twice the same, into both kinds
+// of places.
+func TestPushNothing(t *testing.T) {
+	reg := Start(t, Options{Writable: true})
+	for _, ref := range []string{reg.Host + "/a/b:t", "oci:" + t.TempDir() + ":t"} {
+		s := create(t, ref)
+		u := tagged(pushable(t, nil, nil))
+		u.Blobs = append(u.Blobs, u.Blobs...)
+		_, err := s.Push(context.Background(), u)
+		checkErr(t, err, nil)
+		readAll(t, openBlob(t, s, manifest(t, s).Layers[0]), nil)
+	}
+	expect(t, reg, map[Kind]int{Blob: 2, Upload: 4, Manifest: 4})
+}
+
 // TestPushElsewhere takes a redirect for a sign that the blob is there.
 func TestPushElsewhere(t *testing.T) {
 	reg := Start(t, Options{Writable: true, CDN: true})
@@ -493,7 +509,7 @@ func TestPushManifestWrong(t *testing.T) {
 		{"nothing", fetch.Upload{}, errAny},
 		{"not JSON", fetch.Upload{Manifest: []byte("x"), MediaType: ocispec.MediaTypeImageManifest}, errAny},
 		{"no type", fetch.Upload{Manifest: []byte(`{}`)}, fetch.ErrUnsupported},
-		{"another type", fetch.Upload{Manifest: []byte(`{"mediaType":"` + ocispec.MediaTypeImageIndex + `"}`), MediaType: ocispec.MediaTypeImageManifest}, fetch.ErrUnsupported},
+		{"another type", fetch.Upload{Manifest: []byte(`{"mediaType":"` + ocispec.MediaTypeImageIndex + `"}`), MediaType: ocispec.MediaTypeImageManifest}, errAny},
 		{"no manifest's type", fetch.Upload{Manifest: []byte(`{}`), MediaType: "text/plain"}, fetch.ErrUnsupported},
 		{"a subject that is a path", fetch.Upload{Manifest: []byte(`{"subject":{"digest":"sha256:../x"}}`), MediaType: ocispec.MediaTypeImageManifest}, errAny},
 		{"too large", fetch.Upload{Manifest: []byte(`{"x":"` + strings.Repeat("x", fetch.MaxDocument) + `"}`), MediaType: ocispec.MediaTypeImageManifest}, fetch.ErrUnsupported},
@@ -507,8 +523,7 @@ func TestPushManifestWrong(t *testing.T) {
 	expect(t, reg, nil)
 }
 
-// TestPushStalled gives an upload up that makes no progress, and not one
-// whose registry takes its time once it has all.
+// TestPushStalled gives an upload up that makes no progress, and tries again.
 func TestPushStalled(t *testing.T) {
 	reg := Start(t, Options{Writable: true})
 	release := make(chan struct{})
@@ -518,9 +533,64 @@ func TestPushStalled(t *testing.T) {
 		<-release
 	})))))
 	o := fetch.Options{Retry: impatient}
-	o.Retry.Stall = 200 * 1e6
+	o.Retry.Stall = 500 * time.Millisecond
 	data := noise(32 << 20) // more than fits into the buffers on the way
 	_, err := open(t, reg.Host+"/a/b:t", o).Push(context.Background(), pushable(t, data, nil))
+	checkErr(t, err, nil)
+}
+
+// TestPushSlowCommit waits for a registry that takes its time once it has all.
+func TestPushSlowCommit(t *testing.T) {
+	t.Parallel()
+	reg := Start(t, Options{Writable: true})
+	reg.Use(On(Upload, Method("PUT", func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			time.Sleep(1500 * time.Millisecond)
+			next.ServeHTTP(w, r)
+		})
+	})))
+	o := fetch.Options{Retry: impatient}
+	o.Retry.Stall = time.Second
+	u := pushable(t, noise(40<<20), nil)
+	reg.PutBlob("", []byte(`{}`))
+	_, err := open(t, reg.Host+"/a/b:t", o).Push(context.Background(), u)
+	checkErr(t, err, nil)
+	if n := reg.Count(Upload); n != 2 {
+		t.Errorf("%d requests for the upload", n)
+	}
+}
+
+// TestPushTLS pushes by HTTP/2, what is right and what is not.
+func TestPushTLS(t *testing.T) {
+	ctx := context.Background()
+	reg, ca := startTLS(t, Options{Writable: true, Referrers: ReferrersAPI{API: true, Page: 1}})
+	s := open(t, reg.Host+"/a/b:t", fetch.Options{CAFile: ca})
+	data := noise(1 << 20)
+	d, err := s.Push(ctx, tagged(pushable(t, data, nil)))
+	checkErr(t, err, nil)
+	readAll(t, openBlob(t, s, manifest(t, s).Layers[0]), data)
+	for i := range 3 {
+		_, err = s.Push(ctx, pushable(t, fmt.Append(nil, i), &d))
+		checkErr(t, err, nil)
+	}
+	if list, err := s.Referrers(ctx, d, ""); err != nil || len(list) != 3 {
+		t.Error(list, err)
+	}
+	reg.Reset()
+	for _, change := range []func(*fetch.Content){
+		func(c *fetch.Content) { c.Size++ },
+		func(c *fetch.Content) { c.Size-- },
+		func(c *fetch.Content) { c.Digest = digest.FromString("x") },
+	} {
+		u := pushable(t, append(data, 1), nil)
+		change(&u.Blobs[1])
+		_, err = s.Push(ctx, u)
+		checkErr(t, err, errDigest)
+	}
+	reg.Use(On(Upload, Method("PUT", Times(1, CutUpload(1000)))))
+	_, err = s.Push(ctx, pushable(t, append(data, 2), nil))
 	checkErr(t, err, nil)
 }
 

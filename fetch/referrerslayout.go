@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -38,13 +39,27 @@ func (l *layout) referrers(ctx context.Context, subject ocispec.Descriptor, arti
 		top = append(top, list...)
 		break
 	}
-	for _, d := range acceptable(top, subject, "") {
-		if err := s.look(ctx, d); err != nil {
+	list := acceptable(top, subject, "")
+	slices.SortStableFunc(list, func(a, b ocispec.Descriptor) int { return named(a) - named(b) })
+	for _, d := range list {
+		err := s.look(ctx, d)
+		if err == errLayoutTooLarge {
+			l.warn(l.ref.String() + ": " + err.Error())
+			break
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
 	return s.found, nil
 }
+
+// named is 0 for what is likely to be a referrer: it has no name of its own.
+func named(d ocispec.Descriptor) int {
+	return min(len(d.Annotations[ocispec.AnnotationRefName]), 1)
+}
+
+var errLayoutTooLarge = errors.New("too many documents: not all have been searched for referrers")
 
 // A search is one look through a layout.
 type search struct {
@@ -64,14 +79,15 @@ func (s *search) document(ctx context.Context, d ocispec.Descriptor) ([]byte, er
 	if checkDigest(d.Digest) != nil || d.Size < 0 || d.Size > MaxDocument {
 		return nil, nil
 	}
+	if s.documents >= maxLayoutDocuments || s.size >= maxLayoutBytes {
+		return nil, errLayoutTooLarge
+	}
 	body, err := s.l.read(blobPath(d))
 	if err != nil || verify(d, body) != nil {
 		return nil, nil
 	}
 	s.documents++
-	if s.size += len(body); s.documents > maxLayoutDocuments || s.size > maxLayoutBytes {
-		return nil, errTooMany
-	}
+	s.size += len(body)
 	return body, nil
 }
 

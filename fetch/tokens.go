@@ -9,8 +9,10 @@ import (
 )
 
 // tokens keeps the one credential that requests to a repository carry. It is
-// the auth.Cache of a client that serves a single repository for reading, so
-// scopes make no difference to it.
+// the auth.Cache of a client that serves a single repository. Scopes make no
+// difference to it: who pushes asks for a token that allows that (see
+// registry.scoped), and a token that allows too little is renewed like one
+// that has run out.
 //
 // However many requests are refused at a time because a token has run out, a
 // new one is asked for once: each request knows which generation of the token
