@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -287,6 +290,75 @@ func TestPushTagDangling(t *testing.T) {
 	checkErr(t, err, nil)
 	if !sameDigests(got, []ocispec.Descriptor{all[0], all[2], d}) {
 		t.Errorf("referrers %v", got)
+	}
+}
+
+// TestPushTagRepaired lists a referrer that has been pushed before and not
+// been listed, since the registry went down between the two.
+func TestPushTagRepaired(t *testing.T) {
+	ctx := context.Background()
+	reg := Start(t, Options{Writable: true})
+	subject := reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+	tag := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, tagOf(subject)) }
+	for _, fault := range []Fault{Method(http.MethodPut, Status(503)), Method(http.MethodGet, Status(503))} {
+		reg.Use(If(tag, fault))
+		s := open(t, reg.Host+"/a/b:t", fetch.Options{})
+		u := pushable(t, []byte("one"), &subject)
+		_, err := s.Push(ctx, u)
+		checkErr(t, err, fetch.ErrUnreachable)
+		reg.Heal()
+		d, err := s.Push(ctx, u)
+		checkErr(t, err, nil)
+		got, err := s.Referrers(ctx, subject, "")
+		if err != nil || !sameDigests(got, []ocispec.Descriptor{d}) {
+			t.Error(got, err)
+		}
+		checkErr(t, s.Delete(ctx, d), nil)
+	}
+}
+
+// TestDeleteAgain takes a manifest for deleted that is not there any more once
+// the answer to its deletion has been lost.
+func TestDeleteAgain(t *testing.T) {
+	reg := Start(t, Options{Writable: true})
+	subject, all := linkUp(t, reg, true)
+	reg.Use(Method(http.MethodDelete, Times(1, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		})
+	})))
+	s := open(t, reg.Host+"/a/b:t", fetch.Options{})
+	checkErr(t, s.Delete(context.Background(), all[0]), nil)
+	got, err := s.Referrers(context.Background(), subject, "")
+	if err != nil || !sameDigests(got, all[1:]) {
+		t.Error(got, err)
+	}
+}
+
+// TestDeleteRefused says why.
+func TestDeleteRefused(t *testing.T) {
+	for _, c := range []struct {
+		fault Fault
+		err   error
+	}{
+		{All(), fetch.ErrUnsupported},
+		{Status(401), fetch.ErrUnauthorized},
+		{Status(403), fetch.ErrUnauthorized},
+		{Status(404), fetch.ErrNotFound},
+		{Status(501), fetch.ErrUnsupported},
+		{Status(503), fetch.ErrUnreachable},
+		{Answer(func(w http.ResponseWriter, _ *http.Request) { Fail(w, 400, "UNSUPPORTED", "no") }), fetch.ErrUnsupported},
+	} {
+		reg := Start(t, Options{Writable: true, Keep: true})
+		subject, all := linkUp(t, reg, true)
+		reg.Use(Method(http.MethodDelete, c.fault))
+		s := open(t, reg.Host+"/a/b:t", fetch.Options{})
+		checkErr(t, s.Delete(context.Background(), all[0]), c.err)
+		got, err := s.Referrers(context.Background(), subject, "")
+		if err != nil || !sameDigests(got, all) {
+			t.Error(got, err)
+		}
 	}
 }
 
@@ -606,6 +678,40 @@ func TestPushCanceled(t *testing.T) {
 	}))))
 	_, err := open(t, reg.Host+"/a/b:t", fetch.Options{}).Push(ctx, pushable(t, noise(small), nil))
 	checkErr(t, err, context.Canceled)
+}
+
+// TestScopes asks for a token that allows what is to be done, and only then
+// for one that allows more.
+func TestScopes(t *testing.T) {
+	ctx := context.Background()
+	reg := Start(t, Options{Writable: true, Auth: Auth{Mode: Bearer, Username: "u", Password: "p"}, Referrers: ReferrersAPI{API: true}})
+	subject := reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+	s := open(t, reg.Host+"/a/b:t", fetch.Options{Auth: user})
+	var d ocispec.Descriptor
+	for _, step := range []struct {
+		name   string
+		do     func() error
+		tokens []string // the scopes asked for
+	}{
+		{"read", func() error { _, err := s.Resolve(ctx); return err }, []string{"pull"}},
+		{"push", func() (err error) { d, err = s.Push(ctx, pushable(t, []byte("x"), &subject)); return err }, []string{"pull,push"}},
+		{"push more", func() error { _, err := s.Push(ctx, pushable(t, []byte("y"), &subject)); return err }, nil},
+		{"read again", func() error { _, err := s.Referrers(ctx, subject, ""); return err }, nil},
+		{"delete", func() error { return s.Delete(ctx, d) }, []string{"delete,pull,push"}},
+		{"read after all", func() error { _, err := s.Resolve(ctx); return err }, nil},
+	} {
+		reg.Reset()
+		checkErr(t, step.do(), nil)
+		var tokens []string
+		for _, r := range reg.Requests(Token) {
+			query, err := url.ParseQuery(r.Query)
+			checkErr(t, err, nil)
+			tokens = append(tokens, strings.TrimPrefix(query.Get("scope"), "repository:a/b:"))
+		}
+		if !slices.Equal(tokens, step.tokens) {
+			t.Errorf("%s: tokens for %q, want %q", step.name, tokens, step.tokens)
+		}
+	}
 }
 
 // TestPushMany pushes many blobs side by side, while tokens run out and others

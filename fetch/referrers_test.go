@@ -221,6 +221,10 @@ func TestReferrersAnswers(t *testing.T) {
 
 		{"pages for ever", link(`</v2/a/b/referrers/x>; rel="next"`), 0, fetch.ErrUnsupported, 100, 0},
 		{"a second page", Times(1, link(`</v2/a/b/referrers/x>; rel="next"`)), 0, fetch.ErrNotFound, 2, 0},
+		{"a second page that is none", All(Times(1, link(`</v2/a/b/referrers/x>; rel="next"`)), Page()), 0, fetch.ErrUnsupported, 2, 0},
+		{"large pages", All(Header("Link", `</v2/a/b/referrers/x>; rel="next"`), index(`"x":"`+strings.Repeat("x", 4_000_000)+`"`)), 0, fetch.ErrUnsupported, 5, 0},
+		{"a redirected page", Times(2, All(Times(1, link(`</v2/a/b/referrers/x>; rel="next"`)),
+			Redirect(307, func(r *http.Request) string { return "/v2/a/b/referrers/y" }))), 0, fetch.ErrNotFound, 3, 0},
 		{"a page elsewhere", link(`<http://169.254.169.254/x>; rel="next"`), 0, errAny, 1, 0},
 		{"a page at another port", link(`<//127.0.0.1:1/x>; rel="next"`), 0, errAny, 1, 0},
 		{"a page in a file", link(`<file:///etc/passwd>; rel="next"`), 0, errAny, 1, 0},
@@ -381,6 +385,33 @@ func TestReferrersLayout(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReferrersLayoutLarge looks through a layout as far as it may, first at
+// what has no name of its own, and says so.
+func TestReferrersLayoutLarge(t *testing.T) {
+	subject, files := image(t, "one", "layer")
+	a, da := referrer(t, subject, typeA, "")
+	b, db := referrer(t, subject, typeA, "named")
+	db.Annotations = map[string]string{ocispec.AnnotationRefName: "named"}
+	files = append(files, file(blobName(da.Digest), string(a)), file(blobName(db.Digest), string(b)))
+	entries := []ocispec.Descriptor{subject}
+	for i := range 4096 {
+		body := fmt.Sprintf(`{"schemaVersion":2,"x":%d}`, i)
+		d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString(body), Size: int64(len(body)),
+			Annotations: map[string]string{ocispec.AnnotationRefName: fmt.Sprint(i)}}
+		entries = append(entries, d)
+		files = append(files, file(blobName(d.Digest), body))
+	}
+	entries = append(entries, db, da)
+	var warnings []string
+	s := open(t, "oci-archive:"+save(t, layout(t, files, entries...).tar(t))+":one",
+		fetch.Options{Warn: func(s string) { warnings = append(warnings, s) }})
+	got, err := s.Referrers(context.Background(), subject, typeA)
+	checkErr(t, err, nil)
+	if !sameDigests(got, []ocispec.Descriptor{da}) || len(warnings) != 1 {
+		t.Error(got, warnings)
 	}
 }
 
