@@ -1,15 +1,11 @@
 package index
 
 import (
-	"archive/tar"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
-	"time"
-	"unicode/utf8"
 )
 
 // contents is a table of contents of the stargz family being read: JSON that
@@ -187,7 +183,7 @@ func (c *contents) part(off, skip, n int64, sum [sha256.Size]byte) error {
 		return fmt.Errorf("%w: a chunk of %d bytes", ErrLimit, n)
 	case n > c.limits.Decoded-c.size:
 		return fmt.Errorf("%w: the layer decodes to more than %d bytes", ErrLimit, c.limits.Decoded)
-	case skip > math.MaxUint32:
+	case skip > maxPart:
 		return fmt.Errorf("%w: a chunk behind %d others' bytes", ErrLimit, skip)
 	case off < 0 || skip < 0 || off >= c.end:
 		return fmt.Errorf("a chunk at %d, %d of %d bytes", off, skip, c.end)
@@ -221,8 +217,7 @@ func (c *contents) close() error {
 	}
 	c.file = nil
 	if c.covered < e.Size {
-		return &FormatError{Format: c.format, Off: int64(c.json.i), Name: c.name,
-			Err: fmt.Errorf("its chunks end at %d of %d bytes", c.covered, e.Size)}
+		return c.blame(fmt.Errorf("its chunks end at %d of %d bytes", c.covered, e.Size), c.name, c.json.i)
 	}
 	switch {
 	case e.Data == nil: // all zeros
@@ -231,7 +226,10 @@ func (c *contents) close() error {
 		e.Data = nil
 	}
 	c.last.pad = align(e.Size) - e.Size
-	return c.emit(e)
+	if err := c.emit(e); err != nil {
+		return c.blame(err, c.name, c.json.i)
+	}
+	return nil
 }
 
 func (c *contents) emit(e *Entry) error {
@@ -247,60 +245,4 @@ func (c *contents) emit(e *Entry) error {
 		c.after++
 	}
 	return nil
-}
-
-// A record is one element of the list. Its slices are parts of the JSON.
-type record struct {
-	name, kind, link, modTime      []byte
-	digest, chunkDigest, chunkKind []byte
-
-	size, mode, uid, gid, major, minor int64
-	off, skip, chunkOff, chunkSize     int64
-
-	xattrs []Xattr
-	seen   uint32 // which keys
-}
-
-// entry is the Entry that r tells, without its content.
-func (r *record) entry() (*Entry, error) {
-	for _, s := range [][]byte{r.name, r.link} {
-		if lossy(s) {
-			return nil, fmt.Errorf("%w: %q may be no Unicode", ErrNoIndex, s)
-		}
-	}
-	h := &tar.Header{Linkname: string(r.link), Devmajor: r.major, Devminor: r.minor}
-	var ok bool
-	if h.Typeflag, ok = typeflags[string(r.kind)]; !ok {
-		return nil, fmt.Errorf("an entry of type %q", r.kind)
-	}
-	e := &Entry{Name: clean(string(r.name)), Mode: uint32(r.mode) & ModePerm, Xattrs: r.xattrs}
-	var err error
-	if e.UID, err = id(int(r.uid)); err != nil {
-		return nil, err
-	}
-	if e.GID, err = id(int(r.gid)); err != nil {
-		return nil, err
-	}
-	e.ModTime = time.Unix(0, 0).UTC()
-	if len(r.modTime) > 0 {
-		if err := e.ModTime.UnmarshalText(r.modTime); err != nil {
-			return nil, err
-		}
-		e.ModTime = e.ModTime.UTC()
-	}
-	return e, setType(e, h)
-}
-
-// lossy is whether s may stand for bytes that JSON has no way to tell.
-func lossy(s []byte) bool { return bytes.ContainsRune(s, utf8.RuneError) }
-
-// typeflags are archive/tar's for what the table calls types.
-var typeflags = map[string]byte{
-	"reg":      tar.TypeReg,
-	"hardlink": tar.TypeLink,
-	"symlink":  tar.TypeSymlink,
-	"dir":      tar.TypeDir,
-	"char":     tar.TypeChar,
-	"block":    tar.TypeBlock,
-	"fifo":     tar.TypeFifo,
 }

@@ -195,7 +195,22 @@ func (o *opener) shown(c *contents, t *table) (bool, error) {
 	if _, err := io.CopyN(io.Discard, rest, last.out+last.pad); err != nil {
 		return false, &FormatError{Format: EStargz, Off: last.off, Err: short(err)}
 	}
+	rest = &capped{rest, o.h.Limits.TOC}
 	return reaches(tar.NewReader(io.MultiReader(rest, bytes.NewReader(t.head))))
+}
+
+// capped is a reader of so many bytes and no more.
+type capped struct {
+	r    io.Reader
+	left int64
+}
+
+func (c *capped) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.left -= int64(n); c.left < 0 {
+		return 0, fmt.Errorf("%w: what lies behind the last file", ErrLimit)
+	}
+	return n, err
 }
 
 // reaches is whether a reader of the archive comes to the table.

@@ -119,7 +119,7 @@ func promised(want digest.Digest, b []byte) error {
 	return check("table of contents", want, want.Algorithm().FromBytes(b))
 }
 
-// limit is the error for a table of n bytes, if that is too much.
+// table is the error for a table of contents of n bytes, if that is too much.
 func (l Limits) table(n int64) error {
 	if n > l.TOC {
 		return fmt.Errorf("%w: a table of contents of %d bytes", ErrLimit, n)

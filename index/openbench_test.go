@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"ocifs.dev/ocifs/index"
+	lt "ocifs.dev/ocifs/tests/layertest"
 )
 
 // forty is what a table of 40,000 entries lists: a directory, nine files and a
@@ -85,4 +86,31 @@ func benchmarkOpen(b *testing.B, blob []byte, table int, notes map[string]string
 		}
 	}
 	b.ReportMetric(float64(len(stored))/40_000, "B/entry")
+}
+
+// BenchmarkDecodeFile is one small file of a layer with a table of contents,
+// from compressed bytes in memory.
+func BenchmarkDecodeFile(b *testing.B) {
+	var files []lt.Entry
+	for i := range 50 {
+		files = append(files, lt.File(fmt.Sprint(i), noise(4000, uint64(i))))
+	}
+	for name, pack := range map[string]pack{"estargz": stargz(), "zstdchunked": podman(1 << 20)} {
+		p := pack(b, lt.Tar(files...))
+		toc, _, err := open(p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(4000)
+			b.ReportAllocs()
+			for i := 1; b.Loop(); i = i%48 + 1 {
+				off, n := toc.Extent(i, i+1)
+				err := toc.Decode(bytes.NewReader(p.blob[off:off+n]), nil, i, i+1, func(int, []byte) error { return nil })
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -1,11 +1,71 @@
 package index
 
 import (
+	"archive/tar"
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 )
+
+// A record is one element of the list. Its slices are parts of the JSON.
+type record struct {
+	name, kind, link, modTime      []byte
+	digest, chunkDigest, chunkKind []byte
+
+	size, mode, uid, gid, major, minor int64
+	off, skip, chunkOff, chunkSize     int64
+
+	xattrs []Xattr
+	seen   uint32 // which keys
+}
+
+// entry is the Entry that r tells, without its content.
+func (r *record) entry() (*Entry, error) {
+	for _, s := range [][]byte{r.name, r.link} {
+		if lossy(s) {
+			return nil, fmt.Errorf("%w: %q may be no Unicode", ErrNoIndex, s)
+		}
+	}
+	h := &tar.Header{Linkname: string(r.link), Devmajor: r.major, Devminor: r.minor}
+	var ok bool
+	if h.Typeflag, ok = typeflags[string(r.kind)]; !ok {
+		return nil, fmt.Errorf("an entry of type %q", r.kind)
+	}
+	e := &Entry{Name: clean(string(r.name)), Mode: uint32(r.mode) & ModePerm, Xattrs: r.xattrs}
+	var err error
+	if e.UID, err = id(int(r.uid)); err != nil {
+		return nil, err
+	}
+	if e.GID, err = id(int(r.gid)); err != nil {
+		return nil, err
+	}
+	e.ModTime = time.Unix(0, 0).UTC()
+	if len(r.modTime) > 0 {
+		if err := e.ModTime.UnmarshalText(r.modTime); err != nil {
+			return nil, err
+		}
+		e.ModTime = e.ModTime.UTC()
+	}
+	return e, setType(e, h)
+}
+
+// lossy is whether s may stand for bytes that JSON has no way to tell.
+func lossy(s []byte) bool { return bytes.ContainsRune(s, utf8.RuneError) }
+
+// typeflags are archive/tar's for what the table calls types.
+var typeflags = map[string]byte{
+	"reg":      tar.TypeReg,
+	"hardlink": tar.TypeLink,
+	"symlink":  tar.TypeSymlink,
+	"dir":      tar.TypeDir,
+	"char":     tar.TypeChar,
+	"block":    tar.TypeBlock,
+	"fifo":     tar.TypeFifo,
+}
 
 // keys are those of a record that matter, by their number in record.seen.
 var keys = []string{"name", "type", "linkName", "modtime", "digest", "chunkDigest", "chunkType",
