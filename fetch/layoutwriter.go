@@ -85,6 +85,9 @@ func (l *layout) putBlob(ctx context.Context, p *payload) error {
 // lists it in index.json. Otherwise it is found by its digest only, so that
 // the images of an index do not stand beside it.
 func (l *layout) putManifest(ctx context.Context, m *manifest) error {
+	if m.tagged && l.ref.digest != "" {
+		return errNoTag
+	}
 	p := bytesPayload(m.Digest, m.body)
 	if err := l.putBlob(ctx, p); err != nil {
 		return err

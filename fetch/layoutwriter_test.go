@@ -121,6 +121,8 @@ func TestPushLayout(t *testing.T) {
 		readAll(t, openBlob(t, s, manifest(t, s).Layers[0]), data)
 	}
 
+	_, err = open(t, "oci:"+dir+"@"+d.Digest.String(), fetch.Options{}).Push(ctx, u)
+	checkErr(t, err, errAny)
 	before := snapshot(t, dir)
 	if _, err := s.Push(ctx, u); err != nil || snapshot(t, dir) != before {
 		t.Errorf("pushed twice: %v\n%s\n%s", err, before, snapshot(t, dir))

@@ -58,6 +58,7 @@ func newNetwork(home string, o Options, m *meter) (*network, error) {
 	for _, t := range []*http.Transport{n.registry, n.others, n.proxied} {
 		n.patient[t] = t.Clone()
 		n.patient[t].ResponseHeaderTimeout = 0
+		n.patient[t].WriteBufferSize = 64 << 10
 	}
 	return n, nil
 }

@@ -20,8 +20,9 @@ type Upload struct {
 	Manifest []byte
 	// MediaType is the manifest's. "": what the manifest says itself.
 	MediaType string
-	// Tagged puts it under the reference's tag. Otherwise it can be found by
-	// its digest and, if it has a subject, among that one's referrers.
+	// Tagged puts it under the reference's tag; in a layout whose reference
+	// has none, it is listed without a name. Otherwise it can be found by its
+	// digest and, if it has a subject, among that one's referrers.
 	Tagged bool
 	// Progress, if not nil, is told of n more bytes of blobs that have been
 	// sent or found to be there; n is negative when as many have to be sent
@@ -31,7 +32,8 @@ type Upload struct {
 
 // A Content is a blob to be pushed: its digest and its size, and how to read
 // it from its beginning. Open is called for each try, perhaps while what it
-// returned before is not closed yet, and may be nil if Data has the bytes.
+// returned before is not closed yet, and may be nil if Data has the bytes. Its
+// errors, and those of reading, end the push. All is closed when Push returns.
 type Content struct {
 	ocispec.Descriptor
 	Open func() (io.ReadCloser, error)
@@ -46,6 +48,8 @@ type writable interface {
 	// deleteManifest deletes a manifest.
 	deleteManifest(ctx context.Context, d ocispec.Descriptor) error
 }
+
+var errNoTag = errors.New("the reference has no tag to put it under")
 
 // pushWidth is how many blobs are pushed side by side.
 const pushWidth = 4

@@ -153,7 +153,7 @@ func (r *registry) putManifest(ctx context.Context, m *manifest) error {
 	name := string(m.Digest)
 	if m.tagged {
 		if name = r.ref.tag; name == "" {
-			return errors.New("a reference without a tag")
+			return errNoTag
 		}
 	}
 	d, ok, err := r.head(ctx, "manifests/"+name)
