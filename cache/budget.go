@@ -34,6 +34,7 @@ const (
 
 func (b *budget) init(limit int64) {
 	b.limit, b.step = limit, limit/stepPart
+	b.known.Store(limit) // for all one knows: nothing is written before a look
 }
 
 // blocks rounds n up to what it takes on disk.

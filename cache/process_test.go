@@ -249,8 +249,10 @@ func TestStormKeepsLimit(t *testing.T) {
 		}
 		return int64(st.Blocks-st.Bfree) * st.Bsize
 	})
-	// A chunk per process is much here.
-	if most > partLimit+partLimit/20+4*64<<10 {
+	// A chunk per process is much here; and when a builder has replaced a space,
+	// those who have the old one open still hold all of it.
+	_, replaced := partTiles["built"].Bounds(partTiles["built"].Len() - 1)
+	if most > partLimit+partLimit/20+4*64<<10+replaced {
 		t.Errorf("%d bytes on disk, limit %d", most, partLimit)
 	}
 	aftermath(t, dir)
