@@ -155,7 +155,7 @@ func gunzipAll(b []byte, limit int64) ([]byte, error) {
 	if n := len(b); n > 4 { // the decoded length, if there is one member, and it tells the truth
 		out.Grow(int(min(int64(le.Uint32(b[n-4:])), 32*int64(n), limit)) + bytes.MinRead)
 	}
-	n, err := io.Copy(&out, io.LimitReader(newMember(bytes.NewReader(b)), limit+1))
+	n, err := io.Copy(&out, io.LimitReader(newMember(bytes.NewReader(b), func(string) {}), limit+1))
 	if err == nil && n > limit {
 		err = fmt.Errorf("%w: a table of contents of more than %d bytes", ErrLimit, limit)
 	}
@@ -163,19 +163,20 @@ func gunzipAll(b []byte, limit int64) ([]byte, error) {
 }
 
 // newMember decodes gzip members without looking for checkpoints.
-func newMember(r io.Reader) *gunzip {
+func newMember(r io.Reader, warn func(string)) *gunzip {
 	d := inflate.NewDecoder(r)
-	return &gunzip{d: d, in: d.Input(), warn: func(string) {}}
+	return &gunzip{d: d, in: d.Input(), warn: warn}
 }
 
 // shown is whether one who unpacks the layer finds the table among its files.
 // Some writers end the archive before they append the table, and then no
 // unpacker looks at what follows. To tell, one must read the headers behind
-// the last file's content; except that where these are as many blocks as
-// entries, there is no room for an end.
+// the last file's content. Where that takes a request, the length of the
+// member they are in may do: if there are as many blocks as entries, there is
+// no room for an end.
 func (o *opener) shown(c *contents, t *table) (bool, error) {
 	toc, last := c.end, c.last
-	if length := toc - 4; length >= o.tail.off { // of what the member before the table decodes to
+	if length := toc - 4; last.off < o.tail.off && length >= o.tail.off {
 		got := int64(le.Uint32(o.tail.b[length-o.tail.off:]))
 		if got == last.out+last.pad+blockSize*int64(c.after) {
 			return true, nil
@@ -189,14 +190,16 @@ func (o *opener) shown(c *contents, t *table) (bool, error) {
 		return false, err
 	}
 	var rest io.Reader = bytes.NewReader(nil)
+	ended := false // by bytes that are no member
 	if toc > last.off {
-		rest = newMember(bytes.NewReader(b[:toc-last.off]))
+		rest = newMember(bytes.NewReader(b[:toc-last.off]), func(string) { ended = true })
 	}
 	if _, err := io.CopyN(io.Discard, rest, last.out+last.pad); err != nil {
 		return false, &FormatError{Format: EStargz, Off: last.off, Err: short(err)}
 	}
 	rest = &capped{rest, o.h.Limits.TOC}
-	return reaches(tar.NewReader(io.MultiReader(rest, bytes.NewReader(t.head))))
+	shown, err := reaches(tar.NewReader(io.MultiReader(rest, bytes.NewReader(t.head))))
+	return shown && !ended, err
 }
 
 // capped is a reader of so many bytes and no more.
