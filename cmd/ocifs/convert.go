@@ -28,7 +28,9 @@ adds its index to the archives, and so changes their diffIDs.
 
 --prioritize puts the files in front that are read when the image starts: a file
 with a path on each line, or trace=FILE, with a JSON object that has a "path" on
-each line.`,
+each line.
+
+The new layers are written to files in $TMPDIR before they are pushed.`,
 		UsageText: `
 $ ocifs convert --format zstd:chunked docker.io/library/python:3.13 ghcr.io/o/python:3.13
 $ ocifs convert --format estargz --prioritize trace=start.jsonl oci:/srv/app:v2 oci:/srv/app:v2-esgz`,

@@ -24,7 +24,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/fs/convert"
 	"ocifs.dev/ocifs/fs/image"
+	"ocifs.dev/ocifs/index"
 	lt "ocifs.dev/ocifs/tests/layertest"
 	"ocifs.dev/ocifs/tests/registrytest"
 )
@@ -41,13 +43,14 @@ func prose(n int, seed uint64) string {
 
 // largeImage has layers of every kind, one large enough to be read in pieces,
 // and two small files at its ends.
-func largeImage() lt.Image {
-	large := lt.Tar(lt.Dir("app"), lt.File("app/first", "first\n"), lt.File("app/large", prose(6<<20, 1)), lt.File("app/last", "last\n"))
-	return lt.Image{Tag: "t", Layers: []lt.Layer{
-		lt.GzipLayer(large),
-		lt.ZstdLayer(lt.Tar(lt.File("app/zstd", prose(2<<20, 2)))),
-		lt.Plain(lt.Tar(lt.File("app/plain", prose(1<<20, 3)))),
-	}}
+func largeImage() lt.Image { return imageOf(lt.GzipLayer, lt.ZstdLayer, lt.Plain)(largeTars()) }
+
+func largeTars() [][]byte {
+	return [][]byte{
+		lt.Tar(lt.Dir("app"), lt.File("app/first", "first\n"), lt.File("app/large", prose(6<<20, 1)), lt.File("app/last", "last\n")),
+		lt.Tar(lt.File("app/zstd", prose(2<<20, 2))),
+		lt.Tar(lt.File("app/plain", prose(1<<20, 3))),
+	}
 }
 
 // A traffic is what a registry was asked.
@@ -460,10 +463,54 @@ func TestIndexSOCI(t *testing.T) {
 	if out := w.ok("index", "show", to); strings.Count(out, " soci ") != 2 || strings.Count(out, " manifest ") != 2 {
 		t.Errorf("show: %s", out)
 	}
+	pushV1(t, from, reg.Host+"/v1:t")
+	if got := w.elsewhere("cache5").origins(reg.Host + "/v1:t"); got != "read read read" {
+		t.Errorf("version 1, not asked for: %s", got)
+	}
+	if got := w.elsewhere("cache6").origins(reg.Host+"/v1:t", "--soci-v1"); got != "soci read soci" {
+		t.Errorf("version 1: %s", got)
+	}
+	if out := w.ok("index", "show", "--soci-v1", reg.Host+"/v1:t"); strings.Count(out, " soci ") != 2 || strings.Count(out, " repository ") != 2 {
+		t.Errorf("show: %s", out)
+	}
 	// Once more, of the result: the index is another, the layers are the same.
 	w.ok("index", "build", "--format", "soci", "--min-layer=1100KiB", to, "oci:"+w.in("again")+":v3")
 	if got := w.elsewhere("cache4").origins("oci:" + w.in("again") + ":v3"); got != "soci read read" {
 		t.Errorf("again: %s", got)
+	}
+}
+
+// pushV1 copies an image and pushes a SOCI index of version 1 beside it.
+func pushV1(t *testing.T, from, to string) {
+	t.Helper()
+	copyImage(t, from, to)
+	ctx := context.Background()
+	src, err := openSource(ctx, imageSpec{Ref: to, CacheDir: t.TempDir()}, hooks{warn: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	m, err := image.Resolve(ctx, src.src, src.store, image.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := convert.SOCI(ctx, m, convert.SOCIOptions{Read: func(ctx context.Context, _ int, d ocispec.Descriptor) (io.ReadCloser, error) {
+		return readBlob(ctx, src.src, d)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v1 := &index.SOCIIndex{Version: 1, Subject: &m.Descriptor}
+	up := fetch.Upload{Blobs: []fetch.Content{held(ocispec.Descriptor{Digest: digest.FromString("{}"), Size: 2}, []byte("{}"))}}
+	for _, z := range x.Ztocs {
+		v1.Ztocs = append(v1.Ztocs, z.SOCIZtoc)
+		up.Blobs = append(up.Blobs, held(z.Descriptor(), z.Bytes))
+	}
+	if up.Manifest, err = index.MarshalSOCIIndex(v1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := src.src.Push(ctx, up); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -38,7 +38,7 @@ func (s imageSpec) findings(warn func(string)) func(image.Finding) error {
 		var broken *index.DigestError
 		switch {
 		case errors.As(f.Err, &lie), errors.As(f.Err, &broken):
-			return fmt.Errorf("%s index: %w", f.Origin, f.Err)
+			return hint(fmt.Errorf("%s index: %w", f.Origin, f.Err), "mount without it: --index=local; ocifs index verify tells of all there are")
 		case f.Err != nil && !errors.Is(f.Err, index.ErrNoIndex):
 			warn(fmt.Sprintf("an index can't be used: %v", f.Err))
 		}
