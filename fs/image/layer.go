@@ -103,16 +103,24 @@ func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put
 	return toc.Decode(r, windows, first, last, put)
 }
 
-// widen adds to chunks [first, last), where decoding must begin far before
-// them, what is decoded on the way, and what could not be decoded without
-// going all that way again: a zstd frame is decoded once, not once for each of
-// its chunks.
+// neighbourhood is how many bytes of the blob are fetched at least, if there
+// are so many: less would take hardly less time, and small files, of which each
+// can be a chunk of its own, are seldom read alone.
+const neighbourhood = 128 << 10
+
+// widen adds to chunks [first, last) what comes with them at no cost: where
+// decoding must begin far before them, what is decoded on the way, and what
+// could not be decoded without going all that way again (a zstd frame is
+// decoded once, not once for each of its chunks); else, their neighbourhood.
 func widen(toc *index.TOC, first, last int) (int, int) {
 	start := toc.Restart(first)
-	if start == first {
-		return first, last
+	for start < first && last < toc.Len() && toc.Restart(last) == start {
+		last++
 	}
-	for last < toc.Len() && toc.Restart(last) == start {
+	for last < toc.Len() {
+		if _, n := toc.Extent(start, last+1); n > neighbourhood {
+			break
+		}
 		last++
 	}
 	return start, last
