@@ -34,7 +34,7 @@ func (r *registry) ask(ctx context.Context, method, path string, h http.Header) 
 }
 
 // maxAuthTries bounds how often one request is sent anew because the
-// credential it carried, which others had used before, was refused.
+// credential it carried, which others had used too, was refused.
 const maxAuthTries = 4
 
 // send sends a request to the registry with the credentials it wants. A
@@ -60,8 +60,8 @@ func (r *registry) sendBody(ctx context.Context, method string, u *url.URL, h ht
 		if err != nil {
 			return nil, r.failed(ctx, err)
 		}
-		if status := resp.StatusCode; a.cached && try < maxAuthTries &&
-			(status == http.StatusUnauthorized || status == http.StatusForbidden) {
+		if status := resp.StatusCode; try < maxAuthTries &&
+			(status == http.StatusUnauthorized || status == http.StatusForbidden) && r.tokens.spent(a) {
 			discard(resp)
 			r.tokens.forget(a)
 			continue

@@ -22,7 +22,8 @@ type tokens struct {
 	mu     sync.Mutex // guards the fields below
 	scheme auth.Scheme
 	token  string
-	gen    int // generation of token, from 1; 0 when there never was one
+	gen    int  // generation of token, from 1; 0 when there never was one
+	shared bool // this generation was given to others than who asked for it
 	flight *tokenFlight
 }
 
@@ -37,7 +38,7 @@ type tokenFlight struct {
 // An attempt is one request, as far as credentials are concerned.
 type attempt struct {
 	gen    int  // of the token that it carried last
-	cached bool // whether others have used that token before
+	cached bool // whether it was given it by the cache, not by who gives tokens
 }
 
 type attemptKey struct{}
@@ -78,7 +79,7 @@ func (t *tokens) give(a *attempt, scheme auth.Scheme) (string, error) {
 	if t.token == "" || t.scheme != scheme || a == nil || a.gen == t.gen {
 		return "", errNoToken
 	}
-	a.gen, a.cached = t.gen, true
+	a.gen, a.cached, t.shared = t.gen, true, true
 	return t.token, nil
 }
 
@@ -116,7 +117,7 @@ func (t *tokens) fly(ctx context.Context, f *tokenFlight, scheme auth.Scheme, fe
 	t.mu.Lock()
 	t.flight = nil
 	if f.err == nil {
-		t.scheme, t.token = scheme, f.token
+		t.scheme, t.token, t.shared = scheme, f.token, false
 		t.gen++
 		if a := attemptOf(ctx); a != nil {
 			a.gen, a.cached = t.gen, false
@@ -125,6 +126,14 @@ func (t *tokens) fly(ctx context.Context, f *tokenFlight, scheme auth.Scheme, fe
 	t.mu.Unlock()
 	close(f.done)
 	return f.token, f.err
+}
+
+// spent says whether the token that an attempt carried may have been good once:
+// others have used it, and perhaps used it up.
+func (t *tokens) spent(a *attempt) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return a.cached || a.gen > 0 && (a.gen != t.gen || t.shared)
 }
 
 // forget drops the token that an attempt carried, unless it has been replaced
