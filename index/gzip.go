@@ -50,7 +50,7 @@ func newGunzip(r io.Reader, warn func(string)) *gunzip {
 func resumeGunzip(r io.Reader, state []byte) (*gunzip, error) {
 	d := new(inflate.Decoder)
 	if err := d.Resume(r, state); err != nil {
-		return nil, err
+		return nil, &FormatError{Format: Gzip, Err: err}
 	}
 	return &gunzip{d: d, in: d.Input(), warn: func(string) {}, members: 1, member: member{open: true, partial: true}}, nil
 }

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -86,7 +87,7 @@ func (s *stream) decode(src io.Reader, windows io.ReaderAt, first, last int, emi
 		start, end := s.Bounds(i)
 		p := buf[:end-start]
 		if _, err := io.ReadFull(r, p); err != nil {
-			return short(err)
+			return s.short(start, err)
 		}
 		if err := s.verify(i, p); err != nil {
 			return err
@@ -175,4 +176,12 @@ func (s *stream) check() error {
 		return fmt.Errorf("%w: nowhere to begin", errFile)
 	}
 	return nil
+}
+
+// short is err, where the source ended before the chunks did, as that.
+func (s *stream) short(at int64, err error) error {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &FormatError{Format: s.format, Off: at, Err: errTruncated}
+	}
+	return err
 }

@@ -82,10 +82,19 @@ func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 	if err == nil {
 		err = l.decode(l.toc, windows, first, last, put)
 	}
-	if errors.Is(err, cache.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, cache.ErrDamaged) || errors.Is(err, fs.ErrNotExist) || l.misled(err) {
 		return l.decode(l.toc.Coarse(), nil, first, last, put)
 	}
 	return err
+}
+
+// misled says whether err may be the fault of windows from elsewhere, which
+// aren't verified but by what they lead to.
+func (l *layer) misled(err error) bool {
+	var chunk *index.ChunkError
+	var format *index.FormatError
+	_, foreign := l.windows.(*pages)
+	return foreign && (errors.As(err, &chunk) || errors.As(err, &format))
 }
 
 // states is the file of the decoder's states.

@@ -2,8 +2,10 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -36,6 +38,9 @@ func (p *planner) windows(d ocispec.Descriptor) (*pages, error) {
 		_, end := g.Bounds(last - 1)
 		b := make([]byte, end-start)
 		if n, err := blob.ReadAt(b, start); n < len(b) {
+			if errors.Is(err, fetch.ErrNotFound) { // the index was deleted since
+				err = fs.ErrNotExist
+			}
 			return fmt.Errorf("windows: %w", err)
 		}
 		for i := first; i < last; i++ {
