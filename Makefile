@@ -48,8 +48,9 @@ arrows: ## the import table and the other rules of the tree
 test: ## unit tests: no root, no FUSE
 	$(GOTEST) $(UNIT)
 
+# -short does fewer rounds of random damage: there is one goroutine to race there.
 race: ## unit tests and FUSE tests under the race detector
-	$(GOTEST) -race $(UNIT) ./fs
+	$(GOTEST) -race -short $(UNIT) ./fs
 
 # A FUSE server and its client in one process lock up first where only one
 # goroutine can run at a time: so once as it is, once with one processor.
@@ -64,7 +65,7 @@ fuzz: ## every fuzz target in the tree for FUZZTIME
 	@for p in $$(go list ./...); do
 	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do
 	    echo "go test -fuzz=$$f -fuzztime=$(FUZZTIME) $$p"
-	    go test -run='^$$' -fuzz="^$$f\$$" -fuzztime=$(FUZZTIME) $$p
+	    go test -run='^$$' -fuzz="^$$f\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x $$p
 	  done
 	done
 

@@ -350,7 +350,7 @@ func TestOpenDamage(t *testing.T) {
 			data := decodeAll(t, toc, p.blob)
 			listed := contents(toc, data)
 			r := rand.New(rand.NewPCG(3, 3))
-			for range 40 {
+			for range rounds(40) {
 				bad := packed{bytes.Clone(p.blob), p.hints}
 				at := r.IntN(len(bad.blob))
 				if r.IntN(2) == 0 {

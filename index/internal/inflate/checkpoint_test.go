@@ -100,7 +100,7 @@ func TestCheckpointsOfNothing(t *testing.T) {
 func TestCheckpointInMatch(t *testing.T) {
 	const every = inflate.MinEvery
 	r := rand.New(rand.NewPCG(9, 9))
-	for range 60 {
+	for range rounds(60) {
 		var w bits
 		w.add(1, 1)
 		w.add(1, 2)
@@ -278,4 +278,13 @@ func TestResumeRefusesOtherBytes(t *testing.T) {
 	if err := d.Resume(bytes.NewReader(nil), append(state[:len(state):len(state)], 0)); err != inflate.ErrState {
 		t.Errorf("with a byte more: %v", err)
 	}
+}
+
+// rounds is n, or a tenth of it in short mode, where the race detector makes
+// everything slow and damage is not what it looks for.
+func rounds(n int) int {
+	if testing.Short() {
+		return max(1, n/10)
+	}
+	return n
 }

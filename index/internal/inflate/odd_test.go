@@ -90,7 +90,7 @@ func oddStreams() []odd {
 		{"30 distance codes", func(w *bits) { dynamic(w, lens(257, 256, 1, 'a', 1), lens(30, 0, 1, 29, 1)); w.add(1, 1) }},
 		{"codes of 15 bits", func(w *bits) {
 			dynamic(w, long(), lens(30, 0, 1, 1, 1))
-			for i := range 4000 {
+			for i := range rounds(4000) {
 				w.add(uint64(i)*2654435761>>8, 15)
 			}
 		}},
