@@ -7,26 +7,47 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"ocifs.dev/ocifs/cache"
 	"ocifs.dev/ocifs/index"
 )
 
 // An audit waits until all of a layer that goes by an index from elsewhere has
 // been seen, and then holds the index to the layer: what it decodes to must
 // have the diffID, as far as the index covers all of it, and the archive in it
-// the entries that were shown.
+// the entries that were shown. That it was found true is remembered in the
+// cache; one that was not is held to the layer again by the next mount.
 type audit struct {
-	seen []atomic.Uint64 // a bit for each chunk
-	left atomic.Int64    // chunks not seen yet
-	done sync.WaitGroup
-	bad  atomic.Pointer[error] // what was found; nil while all is well
+	store *cache.Store
+	seen  []atomic.Uint64 // a bit for each chunk
+	left  atomic.Int64    // chunks not seen yet
+	done  sync.WaitGroup
+	bad   atomic.Pointer[error] // what was found; nil while all is well
 }
 
-func newAudit(l *layer) *audit {
+// newAudit is nil if the index was found true before.
+func newAudit(l *layer, store *cache.Store) *audit {
+	if _, err := store.Get(auditKey(l)); err == nil {
+		return nil
+	}
 	n := l.toc.Len()
-	a := &audit{seen: make([]atomic.Uint64, (n+63)/64)}
+	a := &audit{store: store, seen: make([]atomic.Uint64, (n+63)/64)}
 	a.left.Store(int64(n))
-	l.space.Present(func(i int) { a.mark(i) })
 	return a
+}
+
+// auditKey names, in the cache, that the index l goes by is true.
+func auditKey(l *layer) string { return "audit-" + l.key }
+
+// begin counts what the cache has as seen: all of it, perhaps, if an earlier
+// mount ended between the last chunk and the verdict, or with a bad one.
+func (a *audit) begin(l *layer) {
+	if a == nil {
+		return
+	}
+	l.space.Present(func(i int) { a.mark(i) })
+	if a.left.Load() == 0 {
+		a.done.Go(func() { a.run(l.life, l) })
+	}
 }
 
 // mark notes that chunk i was seen, and says whether it was the last one.
@@ -57,7 +78,12 @@ func (a *audit) run(ctx context.Context, l *layer) {
 	if err == nil {
 		err = index.Compare(l.toc, whole, l.space)
 	}
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err == nil:
+		if err := a.store.Put(auditKey(l), nil); err != nil { // then the next mount does it again
+			l.report(fmt.Sprintf("cache: %v", err))
+		}
+	case ctx.Err() == nil:
 		err = fmt.Errorf("layer %d %s: the index it was opened by (%s) is wrong: %w", l.n+1, l.desc.Digest, l.origin, err)
 		a.bad.Store(&err)
 		l.report(err.Error())

@@ -33,7 +33,7 @@ type layer struct {
 	slots  chan struct{}   // see sideBySide
 	report func(msg string)
 	space  *cache.Space
-	audit  *audit // nil: the layer goes by what was read of it, or vouched for piece by piece
+	audit  *audit // nil: the layer goes by what was read of it or vouched for piece by piece, or by an index found true
 }
 
 // open finds or makes the layer's TOC and opens its space. ctx bounds the
@@ -48,7 +48,8 @@ func (l *layer) open(ctx context.Context, p *planner) error {
 		return err
 	}
 	if l.origin == OriginSOCI || l.origin == OriginPushed {
-		l.audit = newAudit(l)
+		l.audit = newAudit(l, p.store)
+		l.audit.begin(l)
 	}
 	return nil
 }

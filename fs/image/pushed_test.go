@@ -158,6 +158,34 @@ func TestLyingIndex(t *testing.T) {
 	}
 }
 
+// TestRememberedVerdict mounts by a lie, and by the truth, again when all that
+// they decode to is in the cache: no chunk will come that could begin an audit.
+func TestRememberedVerdict(t *testing.T) {
+	for name, lies := range map[string]bool{"public": true, "secret": false} {
+		ref, files := indexed(t, func(toc []byte) []byte { return bytes.Replace(toc, []byte("secret"), []byte(name), 1) })
+		s := store(t)
+		for range 3 {
+			img, err := image.Open(context.Background(), source(t, ref), s, image.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := img.Tree().Walk(name, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := make([]byte, len(files["secret"]))
+			_, err = img.ReadAt(n, p, 0)
+			for deadline := time.Now().Add(10 * time.Second); lies && err == nil && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+				_, err = img.ReadAt(n, p[:1], 0)
+			}
+			if mismatch := (*index.MismatchError)(nil); errors.As(err, &mismatch) != lies || !lies && string(p) != files["secret"] {
+				t.Errorf("%s: %v", name, err)
+			}
+			img.Close()
+		}
+	}
+}
+
 // TestDamagedIndex has indexes that can't be used; the layers can.
 func TestDamagedIndex(t *testing.T) {
 	for name, tamper := range map[string]func([]byte) []byte{
