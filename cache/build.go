@@ -37,15 +37,15 @@ const flushRecords = 64 << 10
 
 // Build starts a space. If there is no place for it, the Builder takes
 // everything and keeps nothing, and Commit says why.
-func (s *Store) Build() (*Builder, error) {
+func (s *Store) Build() *Builder {
 	b := &Builder{store: s, seq: rand.Uint32() | 1}
 	p, name, err := s.newPair(noTiling)
 	if err != nil {
 		b.why = fmt.Errorf("cache: build: %w", err)
-		return b, nil
+		return b
 	}
 	b.pair, b.name = p, name
-	return b, nil
+	return b
 }
 
 // Chunk adds chunk i, verified, which begins at off. Chunks come in order. One

@@ -17,10 +17,7 @@ func TestLayout(t *testing.T) {
 	if err := s.Put("o", []byte("abc")); err != nil {
 		t.Fatal(err)
 	}
-	b, err := s.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := s.Build()
 	b.seq = 7
 	b.Chunk(0, 0, []byte("xyz"))
 	b.Chunk(1, 3, []byte{0, 0})

@@ -100,7 +100,7 @@ func TestKeys(t *testing.T) {
 		_, get := s.Get(key)
 		_, space := s.Space(key, tiles{}, nil)
 		_, lock := s.Lock(t.Context(), key)
-		b, _ := s.Build()
+		b := s.Build()
 		for i, err := range []error{s.Put(key, nil), get, space, lock, b.Commit(key)} {
 			if !errors.Is(err, fs.ErrInvalid) {
 				t.Errorf("%q, call %d: %v", key, i, err)

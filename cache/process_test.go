@@ -167,7 +167,7 @@ func partBuilder(dir string) error {
 		return err
 	}
 	for done, c := until(), partTiles["built"]; ; {
-		b, _ := s.Build()
+		b := s.Build()
 		for i := range c {
 			start, _ := c.Bounds(i)
 			if err := b.Chunk(i, start, content(c, i)); err != nil {
@@ -192,8 +192,8 @@ func partHolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Build(); err != nil {
-		return err
+	if b := s.Build(); b.why != nil {
+		return b.why
 	}
 	if _, _, err := s.tempFile(); err != nil {
 		return err

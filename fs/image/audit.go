@@ -100,3 +100,9 @@ func (a *audit) verdict() error {
 	}
 	return nil
 }
+
+// nowhere is where an audit leaves what it reads: it is in the cache already.
+type nowhere struct{}
+
+func (nowhere) Chunk(int, int64, []byte) error { return nil }
+func (nowhere) Window([]byte) error            { return nil }

@@ -30,39 +30,27 @@ func (l *layer) build(ctx context.Context, p *planner) error {
 
 func (l *layer) pass(ctx context.Context, p *planner) error {
 	l.origin, l.key = OriginRead, objectKey("space", l.desc.Digest)
-	b, err := p.store.Build()
-	var sink index.Sink = b
-	if err != nil {
-		l.warn(p, fmt.Sprintf("cache: %v", err))
-		sink = nowhere{}
-	} else {
-		defer b.Abort()
-	}
-	l.toc, err = index.Build(ctx, l.blob.Range(0, l.blob.Size()), sink, index.Options{
+	b := p.store.Build()
+	defer b.Abort()
+	var err error
+	l.toc, err = index.Build(ctx, l.blob.Range(0, l.blob.Size()), b, index.Options{
 		Digest: l.desc.Digest, Size: l.desc.Size, DiffID: l.diffID, Format: l.format, Limits: p.o.Limits,
 		Warn:     func(msg string) { l.warn(p, msg) },
 		Progress: func(done int64) { p.o.progress(l.n, done, l.desc.Size) },
 	})
-	if err != nil || b == nil {
-		return err
+	if err == nil {
+		l.commit(p, b)
 	}
-	return l.commit(p, b)
+	return err
 }
 
 // commit makes what the pass has left in the cache visible. That the cache
 // can't hold it is a warning: then chunks are decoded again when they are
 // read.
-func (l *layer) commit(p *planner, b *cache.Builder) error {
+func (l *layer) commit(p *planner, b *cache.Builder) {
 	if err := b.Commit(l.key); err != nil {
 		l.warn(p, fmt.Sprintf("cache: %v", err))
-		return nil
+		return
 	}
 	l.keep(p, objectKey("toc", l.desc.Digest), l.toc)
-	return nil
 }
-
-// nowhere is where a pass leaves what it decodes when there is no cache.
-type nowhere struct{}
-
-func (nowhere) Chunk(int, int64, []byte) error { return nil }
-func (nowhere) Window([]byte) error            { return nil }
