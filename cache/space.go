@@ -48,7 +48,9 @@ type Space struct {
 	mu      sync.Mutex // guards what follows; never held during I/O
 	pending map[int]*pending
 	closed  bool
-	aux     *aux
+
+	auxMu sync.Mutex // guards aux, also while it is opened
+	aux   *aux       // nil until somebody asked for it
 
 	stop    context.CancelFunc
 	stopped context.Context // ends with Close
@@ -90,9 +92,9 @@ func (sp *Space) Size() int64 { return sp.size }
 // if there is none. It is good until Close. Reads of damaged bytes fail with
 // ErrDamaged.
 func (sp *Space) Aux() (io.ReaderAt, error) {
-	sp.mu.Lock()
-	defer sp.mu.Unlock()
-	if sp.closed {
+	sp.auxMu.Lock()
+	defer sp.auxMu.Unlock()
+	if sp.stopped.Err() != nil {
 		return nil, fmt.Errorf("cache: aux of %s: %w", sp.key, fs.ErrClosed)
 	}
 	if !sp.onDisk() {
@@ -121,6 +123,8 @@ func (sp *Space) Close() error {
 	sp.stop()
 	sp.flights.Wait()
 	sp.store.spare.forget(sp)
+	sp.auxMu.Lock()
+	defer sp.auxMu.Unlock()
 	if sp.aux != nil {
 		sp.aux.f.Close()
 	}
