@@ -31,7 +31,7 @@
 // Reading a blob is layered: remote.open sends one bounded ranged request and
 // checks that the answer fits it; resuming asks for the rest of an answer that
 // was cut short; stream runs several of these side by side. Retries with
-// growing pauses happen in resuming for blobs, and in Retry.do for documents;
+// growing pauses happen in resuming for blobs, and in patience.do for documents;
 // nothing below them retries, except that a credential which has run out is
 // renewed at once.
 //

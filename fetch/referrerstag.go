@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -117,17 +116,6 @@ func (r *registry) isGone(ctx context.Context, d digest.Digest) bool {
 func isStatus(err error, codes ...int) bool {
 	status := (*statusError)(nil)
 	return errors.As(err, &status) && slices.Contains(codes, status.status)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // A listing is an image index to be changed. What is not understood of it, or

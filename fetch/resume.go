@@ -18,8 +18,8 @@ type resuming struct {
 	tries int   // failures in a row
 }
 
-// minProgress is what an answer must deliver, unless it was asked for less,
-// for its early end not to count as a failure.
+// minProgress is what an answer must deliver for its early end not to count as
+// a failure.
 const minProgress = 4 << 10
 
 func (s *resuming) Read(p []byte) (int, error) {

@@ -98,7 +98,11 @@ func (r patience) pause(ctx context.Context, tries int, err error) error {
 	if wait >= longWait {
 		r.warn(fmt.Sprintf("waiting %v: %v", wait.Round(time.Second), err))
 	}
-	timer := time.NewTimer(wait)
+	return sleep(ctx, wait)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
