@@ -159,6 +159,9 @@ func (m *Image) Tree() *tree.Tree { return m.tree }
 // manner of io.ReaderAt.
 func (m *Image) ReadAt(n tree.Node, p []byte, off int64) (int, error) {
 	d := m.tree.Data(n)
+	if off < 0 { // that would be another file's bytes
+		return 0, errors.New("image: negative offset")
+	}
 	if off >= d.Size {
 		return 0, io.EOF
 	}

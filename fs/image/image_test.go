@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -151,6 +152,21 @@ func TestNesting(t *testing.T) {
 	}
 }
 
+// TestUnlabelled looks for a platform in so many configurations and no more.
+func TestUnlabelled(t *testing.T) {
+	for n, want := range map[int]string{200: "no image for linux/amd64", 300: "more than 256 manifests"} {
+		x := lt.Index{Tag: "t"}
+		for i := range n {
+			m := named(strconv.Itoa(i), nil)
+			m.Config.Platform = *platform("linux/arm64")
+			x.Manifests = append(x.Manifests, m)
+		}
+		if _, err := resolve(t, layout(t, "t", x), "linux/amd64"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+}
+
 // laughs is a layout of n nested indexes, each of which lists the next one a
 // hundred times.
 func laughs(t *testing.T, n int) string {
@@ -275,6 +291,10 @@ func TestImage(t *testing.T) {
 			if got := read(t, img, path); got != want {
 				t.Errorf("%s: %d bytes, want %d", path, len(got), len(want))
 			}
+		}
+		n, _ := img.Tree().Walk("big", true)
+		if k, err := img.ReadAt(n, make([]byte, 9), -1); k != 0 || err == nil {
+			t.Errorf("at -1: %d bytes, %v", k, err)
 		}
 		if _, err := img.Tree().Walk("b", true); err == nil {
 			t.Error("b is still there")

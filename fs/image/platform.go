@@ -11,7 +11,8 @@ import (
 )
 
 // Bounds of the walk through nested image indexes: real ones are two deep and
-// have some twenty entries; the ninth level, or the 257th document, is refused.
+// have some twenty entries. The ninth level is refused, and the 257th document
+// if it has to be read for the choice.
 const (
 	maxNesting   = 8
 	maxDocuments = 256
@@ -65,7 +66,10 @@ func (c *chooser) choose(ctx context.Context, root *document) (*document, error)
 	if len(c.found) > 0 {
 		return c.r.load(ctx, c.found[0])
 	}
-	for _, d := range c.unlabels {
+	for i, d := range c.unlabels {
+		if i == maxDocuments {
+			return nil, fmt.Errorf("%s: an image index of more than %d manifests without a platform", root.desc.Digest, maxDocuments)
+		}
 		doc, err := c.r.load(ctx, d)
 		if err != nil {
 			return nil, err
