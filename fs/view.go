@@ -9,10 +9,9 @@ import (
 )
 
 // A view is a tree in the terms of the FUSE protocol: one method for each kind
-// of request. It has no state but counters, so its methods run side by side
-// without a lock. Requests it doesn't name get ENOSYS from the embedded
-// default, among them FLUSH and FSYNC, after which the kernel takes them for
-// done without asking.
+// of request. It has no state but counters and what the log has told, so its
+// methods run side by side, without a lock but for reads that fail. Requests
+// it doesn't name get ENOSYS from the embedded default.
 type view struct {
 	fuse.RawFileSystem
 
@@ -141,13 +140,14 @@ func (v *view) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) 
 	return fuse.OK
 }
 
-// Ioctl declines: there are none. Flush, Fsync, FsyncDir and Access are
-// declined for good by ENOSYS: the kernel never sends them again.
+// Ioctl declines: there are none.
 func (v *view) Ioctl(_ <-chan struct{}, _ *fuse.IoctlIn, _ []byte, _ *fuse.IoctlOut, _ []byte) fuse.Status {
 	v.count.add(opOther)
 	return errNoIoctl
 }
 
+// Flush, Fsync, FsyncDir and Access are declined for good by ENOSYS: the kernel
+// takes them for done and never sends them again.
 func (v *view) Flush(_ <-chan struct{}, _ *fuse.FlushIn) fuse.Status {
 	v.count.add(opOther)
 	return fuse.ENOSYS
