@@ -78,9 +78,9 @@ func (m *Image) Close() error {
 }
 
 // Convert writes src's layers anew; src must have been opened under
-// image.PolicyLocal or image.PolicyOff, so that its archives are known. Layers that hold what the format's library
-// can't tell (sparse files, for eStargz and zstd:chunked) are an error that
-// names the layer.
+// image.PolicyLocal or image.PolicyOff, so that its archives are known. Layers
+// that hold what the format's library can't tell (sparse files, for eStargz and
+// zstd:chunked) are an error that names the layer.
 func Convert(ctx context.Context, src *image.Image, o Options) (_ *Image, err error) {
 	m := new(Image)
 	defer func() {
