@@ -103,7 +103,7 @@ func (w *stopwatch) on(h hooks) hooks {
 	return h
 }
 
-// took is how long layer i was read, from the first its bytes on.
+// took is how long layer i was read, from the first of its bytes on.
 func (w *stopwatch) took(i int) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

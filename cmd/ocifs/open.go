@@ -26,7 +26,7 @@ type imageSpec struct {
 	CacheSize int64 // 0: no bound
 	Index     image.Policy
 	SOCIv1    bool
-	Verify    string // see verify.go; "": verifyChunk
+	Verify    string // see policyverify.go; "": verifyChunk
 	Registry  registrySpec
 }
 

@@ -68,7 +68,7 @@ func optionsOf(cc *cli.Context, flags []cli.Flag) (m mountFlags, err error) {
 	return m, nil
 }
 
-// readOptions reads the options of -o, in order: those of a mount into f, and
+// readOptions reads the options of -o, in order: those of a mount into f;
 // those that are flags of the command, with - or _ between words, into set,
 // which is told the flag's name.
 func readOptions(opts []string, f *mountFlags, flags []cli.Flag, set func(name, value string) error) error {
