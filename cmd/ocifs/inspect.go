@@ -258,15 +258,16 @@ func platformList(ds []ocispec.Descriptor) string {
 }
 
 // storage is how a layer is stored, as far as the manifest tells: by the
-// annotations of formats with an index, and the end of the media type.
+// annotations of formats with an index, and the end of the media type. What
+// stargz-snapshotter writes as zstd:chunked has eStargz's annotation, too.
 func storage(d ocispec.Descriptor) string {
 	for key := range d.Annotations {
-		switch {
-		case key == "containerd.io/snapshot/stargz/toc.digest":
-			return "estargz"
-		case strings.HasSuffix(key, ".zstd-chunked.manifest-checksum"):
+		if strings.HasSuffix(key, ".zstd-chunked.manifest-checksum") {
 			return "zstd:chunked"
 		}
+	}
+	if d.Annotations["containerd.io/snapshot/stargz/toc.digest"] != "" {
+		return "estargz"
 	}
 	for _, s := range []string{"gzip", "zstd", "tar"} {
 		if strings.HasSuffix(d.MediaType, s) {
