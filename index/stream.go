@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"sort"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // A stream is the tiling of a layer that was read from its first byte to its
@@ -161,6 +163,16 @@ func parseStream(f *fields, format Format, size, blob int64) (*stream, error) {
 		return nil, errFile
 	}
 	return s, s.check()
+}
+
+// proves says whether the chain ends in the diffID, as it must where that is a
+// SHA-256: then chunks that were all verified have proved it.
+func (s *stream) proves(diffID digest.Digest) bool {
+	n := len(s.chain)
+	if n == 0 || diffID.Algorithm() != digest.SHA256 {
+		return true
+	}
+	return digest.NewDigestFromBytes(digest.SHA256, s.chain[n-stateSize:]) == diffID
 }
 
 // check checks what the points have to do with each other.

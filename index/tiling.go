@@ -29,7 +29,11 @@ var _ = []tiling{(*stream)(nil), (*parts)(nil), (*spans)(nil)}
 func (t *TOC) parseTiling(f *fields) (tiling, error) {
 	switch t.format {
 	case Tar, Gzip, Zstd:
-		return parseStream(f, t.format, t.size, t.blobSize)
+		s, err := parseStream(f, t.format, t.size, t.blobSize)
+		if err == nil && !s.proves(t.diffID) {
+			err = fmt.Errorf("%w: the chain does not end in the diffID", errFile)
+		}
+		return s, err
 	case EStargz, ZstdChunked:
 		return parseParts(f, t.format, t.size, t.blobSize)
 	case SOCI:
