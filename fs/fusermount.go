@@ -31,7 +31,7 @@ func mountHelped(p *mountpoint, o Options) (int, error) {
 // fusermount runs fusermount3. It inherits nothing of ours but comm, which may
 // be nil: not the environment, not a descriptor.
 func fusermount(comm *os.File, args ...string) error {
-	bin, err := fusermountPath()
+	bin, err := Fusermount()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNoFUSE, err)
 	}
@@ -56,9 +56,9 @@ func fusermount(comm *os.File, args ...string) error {
 	return fmt.Errorf("%s: %w", bin, err)
 }
 
-// fusermountPath finds fusermount3 in PATH, and where it usually is if PATH
-// is poor.
-func fusermountPath() (string, error) {
+// Fusermount finds fusermount3, which users other than root need to mount: in
+// PATH, and where it usually is if PATH is poor.
+func Fusermount() (string, error) {
 	bin, err := exec.LookPath("fusermount3")
 	if err == nil {
 		return bin, nil

@@ -40,6 +40,24 @@ func verbHello([]string) error {
 	return nil
 }
 
+// TestFusermountPath finds the program where PATH doesn't lead.
+func TestFusermountPath(t *testing.T) {
+	want, err := exec.LookPath("fusermount3")
+	if err != nil {
+		t.Skip("no fusermount3")
+	}
+	t.Setenv("PATH", t.TempDir())
+	got, err := fs.Fusermount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, erra := os.Stat(want)
+	b, errb := os.Stat(got)
+	if erra != nil || errb != nil || !os.SameFile(a, b) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestExec(t *testing.T) {
 	m := mount(t, program(t), fs.Options{})
 	if got := output(t, childAt(t, m.path("plain"), "hello")); !strings.HasPrefix(got, "euid 0 egid 0") {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"os"
-	"os/exec"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +28,7 @@ func checkFUSE() error {
 		return mountf("%w: the capability CAP_SYS_ADMIN is missing", fs.ErrNoFUSE).
 			with("give it to the container: --cap-add SYS_ADMIN --device /dev/fuse", lookInside)
 	}
-	if _, err := exec.LookPath("fusermount3"); err != nil {
+	if _, err := fs.Fusermount(); err != nil {
 		return mountf("%w: fusermount3 is not installed", fs.ErrNoFUSE).
 			with("users other than root need it: install the package fuse3", lookInside)
 	}
