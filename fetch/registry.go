@@ -39,6 +39,7 @@ type registry struct {
 
 	habits  habits
 	linking linking
+	blocks  sync.Pool // of *[]byte: what streams give back
 }
 
 // habits is what was learnt about how a registry answers requests for blobs.

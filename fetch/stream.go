@@ -64,9 +64,6 @@ type piece struct {
 	err      error
 }
 
-// blocks recycles the memory of streams.
-var blocks = sync.Pool{New: func() any { b := make([]byte, 0, blockSize); return &b }}
-
 // launch starts as many pieces as may run now.
 func (s *stream) launch() {
 	for len(s.pieces) < streamWidth {
@@ -108,7 +105,7 @@ func (s *stream) fetch(p *piece) {
 		r.end = s.extend(p)
 	}
 	for {
-		block := blocks.Get().(*[]byte)
+		block := s.b.r.block()
 		n, err := io.ReadFull(r, (*block)[:blockSize])
 		*block = (*block)[:n]
 		if n > 0 {
@@ -163,10 +160,19 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// block is memory for a stream, new or recycled.
+func (r *registry) block() *[]byte {
+	if b, ok := r.blocks.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, blockSize)
+	return &b
+}
+
 func (s *stream) recycle() {
 	if s.block != nil {
 		*s.block = (*s.block)[:0]
-		blocks.Put(s.block)
+		s.b.r.blocks.Put(s.block)
 		s.block = nil
 	}
 }
