@@ -52,15 +52,11 @@ func inspect(ctx context.Context, u *ui, cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	img, err := openSource(ctx, s, uiHooks(u))
+	img, m, err := openManifest(ctx, u, s)
 	if err != nil {
 		return err
 	}
 	defer img.Close()
-	m, err := image.Resolve(ctx, img.src, img.store, image.Options{Platform: s.Platform, Warn: uiHooks(u).warn})
-	if err != nil {
-		return img.named(err)
-	}
 	var raw []byte
 	switch {
 	case cc.Bool("raw"):
