@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 
 	"github.com/opencontainers/go-digest"
@@ -70,15 +69,6 @@ func (z *SOCIZtoc) Descriptor() ocispec.Descriptor {
 		noteLayerType: z.LayerType,
 		noteSpan:      strconv.FormatInt(z.Span, 10),
 	}}
-}
-
-// Of is the zTOC of the layer with that digest, nil if there is none.
-func (x *SOCIIndex) Of(layer digest.Digest) *SOCIZtoc {
-	i := slices.IndexFunc(x.Ztocs, func(z SOCIZtoc) bool { return z.Layer == layer })
-	if i < 0 {
-		return nil
-	}
-	return &x.Ztocs[i]
 }
 
 // MarshalSOCIIndex makes a SOCI index, of version 2 unless x says 1. Its bytes
