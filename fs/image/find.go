@@ -132,45 +132,48 @@ func (f *finder) soci(ctx context.Context, d ocispec.Descriptor, named bool) (ma
 }
 
 // referrer is the ocifs index that names the manifest as its subject. Which
-// one was taken is remembered, so that the next mount need not ask again.
+// one was taken is remembered, so that the next mount need not ask again,
+// unless that one can't be read any more.
 func (f *finder) referrer(ctx context.Context) (map[digest.Digest]word, error) {
 	key := objectKey("index", f.m.Descriptor.Digest)
-	list, remembered := f.recall(key)
-	if !remembered || f.fresh {
-		remembered = false
-		var err error
-		if list, err = f.r.src.Referrers(ctx, f.m.Descriptor, IndexType); err != nil {
-			return nil, err
+	if d, ok := f.recall(key); ok && !f.fresh {
+		if words, err := f.pushed(ctx, d); err == nil {
+			return words, nil
 		}
 	}
+	list, err := f.r.src.Referrers(ctx, f.m.Descriptor, IndexType)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range list {
-		b, err := f.r.read(ctx, d)
-		if err == nil {
-			err = fetch.VerifySubject(b, f.m.Descriptor)
-		}
-		var words map[digest.Digest]word
-		if err == nil {
-			words, err = parseIndex(b)
-		}
+		words, err := f.pushed(ctx, d)
 		if err != nil {
 			f.r.warn(fmt.Sprintf("index %s: %v", d.Digest, err))
 			continue
 		}
-		if !remembered {
-			f.remember(key, d)
-		}
-		return said(d, false, words), nil
+		f.remember(key, d)
+		return words, nil
 	}
 	return nil, nil
 }
 
-func (f *finder) recall(key string) ([]ocispec.Descriptor, bool) {
-	b, err := f.r.store.Get(key)
-	var d ocispec.Descriptor
-	if err != nil || json.Unmarshal(b, &d) != nil {
-		return nil, false
+// pushed reads the ocifs index at d, which must have the manifest as its
+// subject.
+func (f *finder) pushed(ctx context.Context, d ocispec.Descriptor) (map[digest.Digest]word, error) {
+	b, err := f.r.read(ctx, d)
+	if err != nil {
+		return nil, err
 	}
-	return []ocispec.Descriptor{d}, true
+	if err := fetch.VerifySubject(b, f.m.Descriptor); err != nil {
+		return nil, err
+	}
+	words, err := parseIndex(b)
+	return said(d, false, words), err
+}
+
+func (f *finder) recall(key string) (d ocispec.Descriptor, ok bool) {
+	b, err := f.r.store.Get(key)
+	return d, err == nil && json.Unmarshal(b, &d) == nil
 }
 
 func (f *finder) remember(key string, d ocispec.Descriptor) {

@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"ocifs.dev/ocifs/cache"
 	"ocifs.dev/ocifs/fetch"
 	"ocifs.dev/ocifs/fs/image"
 	"ocifs.dev/ocifs/index"
@@ -183,6 +184,49 @@ func TestRememberedVerdict(t *testing.T) {
 			}
 			img.Close()
 		}
+	}
+}
+
+// TestReplacedIndex mounts by an index, has it replaced by another one, and
+// mounts again when the first one can't be read any more.
+func TestReplacedIndex(t *testing.T) {
+	ctx := context.Background()
+	ref, _ := indexed(t, func(toc []byte) []byte { return bytes.Replace(toc, []byte("secret"), []byte("public"), 1) })
+	src, s := source(t, ref), store(t)
+	img, err := image.Open(ctx, src, s, image.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	img.Close()
+	m := img.Manifest()
+	list, err := src.Referrers(ctx, m.Descriptor, image.IndexType)
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	if err := src.Delete(ctx, list[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Remove(cache.KindObject, "doc-sha256-"+list[0].Digest.Encoded()); err != nil {
+		t.Fatal(err)
+	}
+	if img, err = image.Open(ctx, src, store(t), image.Options{Index: image.PolicyLocal}); err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	x, err := img.Index(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := src.Push(ctx, fetch.Upload{Blobs: x.Blobs, Manifest: x.Manifest}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := image.Open(ctx, source(t, ref), s, image.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := again.Tree().Walk("secret", true); err != nil || again.Layers()[0].Origin != image.OriginPushed {
+		t.Errorf("%s, %v", again.Layers()[0].Origin, err)
 	}
 }
 
