@@ -106,11 +106,11 @@ func (s *Store) look() <-chan struct{} {
 func (s *Store) measure() {
 	b := &s.budget
 	before := b.since.Load()
-	used, freed := s.usage(), int64(0)
+	used, freed := s.Usage(), int64(0)
 	if used > b.limit-b.limit/highPart && s.stopped.Err() == nil {
 		before = b.since.Load()
 		freed, _ = s.Trim(s.stopped, b.limit-b.limit/lowPart)
-		used = s.usage()
+		used = s.Usage()
 	}
 	// What was written meanwhile counts twice, rather than not at all.
 	b.known.Store(used)

@@ -28,7 +28,7 @@ const (
 // whatever the store's own limit is; one process evicts at a time.
 func (s *Store) Trim(ctx context.Context, limit int64) (freed int64, err error) {
 	s.sweep()
-	if s.usage() <= limit {
+	if s.Usage() <= limit {
 		return 0, nil
 	}
 	turn, err := s.spaces.sub(".")
@@ -38,14 +38,14 @@ func (s *Store) Trim(ctx context.Context, limit int64) (freed int64, err error) 
 	defer turn.Close()
 	// Without its turn it evicts all the same: chunks are locked one by one.
 	poll(ctx, 5*time.Millisecond, evictWait, func() bool { return flock(turn.File, unix.LOCK_EX) })
-	before := s.usage()
+	before := s.Usage()
 	e := evictor{s: s, ctx: ctx, limit: limit, used: before}
 	for _, step := range []func(){e.emptyClosed, e.punchOpen, e.punchOpen, e.removeClosed} {
 		if e.enough() {
 			break
 		}
 		step()
-		e.used = s.usage() // what the step freed was an estimate
+		e.used = s.Usage() // what the step freed was an estimate
 	}
 	return before - e.used, ctx.Err()
 }

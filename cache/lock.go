@@ -41,9 +41,6 @@ func unlockRange(f *os.File, from, to int64) {
 
 func setRange(f *os.File, kind int16, from, to int64) error {
 	l := unix.Flock_t{Type: kind, Whence: unix.SEEK_SET, Start: from, Len: to - from}
-	if to == math.MaxInt64 {
-		l.Len = 0 // up to the end of all offsets
-	}
 	for {
 		err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &l)
 		if err == unix.EACCES {

@@ -86,9 +86,7 @@ func (s *Store) inUse(key string) bool {
 
 // Usage is the bytes that the store takes on disk, as allocated blocks, with
 // what is being made.
-func (s *Store) Usage() int64 { return s.usage() }
-
-func (s *Store) usage() (n int64) {
+func (s *Store) Usage() (n int64) {
 	seen := make(map[uint64]bool)
 	// tmp twice: spaces move to it, and from it, as we look.
 	for _, d := range []dir{s.temp, s.objects, s.spaces, s.temp} {
