@@ -242,13 +242,7 @@ func TestStorm(t *testing.T) {
 // walks through the store, counts what has gone and what has come in its place.
 func TestStormKeepsLimit(t *testing.T) {
 	dir := smallDisk(t, "64M")
-	most := storm(t, dir, func() int64 {
-		var st unix.Statfs_t
-		if err := unix.Statfs(dir, &st); err != nil {
-			t.Fatal(err)
-		}
-		return int64(st.Blocks-st.Bfree) * st.Bsize
-	})
+	most := storm(t, dir, func() int64 { return onDisk(t, dir) })
 	// A chunk per process is much here; and when a builder has replaced a space,
 	// those who have the old one open still hold all of it.
 	_, replaced := partTiles["built"].Bounds(partTiles["built"].Len() - 1)
@@ -256,6 +250,15 @@ func TestStormKeepsLimit(t *testing.T) {
 		t.Errorf("%d bytes on disk, limit %d", most, partLimit)
 	}
 	aftermath(t, dir)
+}
+
+// onDisk is what is in use of the file system that is mounted on dir.
+func onDisk(t *testing.T, dir string) int64 {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		t.Error(err)
+	}
+	return int64(st.Blocks-st.Bfree) * st.Bsize
 }
 
 func storm(t *testing.T, dir string, used func() int64) (most int64) {
