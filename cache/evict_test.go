@@ -242,7 +242,7 @@ func TestReadersUnderEviction(t *testing.T) {
 func TestLimitHolds(t *testing.T) {
 	noLeaks(t)
 	const limit = 16 << 20
-	dir := smallDisk(t, "64M") // Usage, while it walks through the store, counts what has gone and what has come in its place
+	dir := smallDisk(t, "64M")   // Usage, while it walks through the store, counts what has gone and what has come in its place
 	c := uniform(256, 64<<10, 0) // as much as the limit, twice
 	want := whole(c)
 	stores := []*Store{open(t, dir, limit), open(t, dir, limit)}
