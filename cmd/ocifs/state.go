@@ -115,32 +115,71 @@ func (d stateDir) write(r *record) error {
 			d.remove(o.ID)
 		}
 	}
-	for {
-		r.ID = newID()
-		err := os.Mkdir(d.dir(r.ID), 0o700)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("state directory: %w", err)
-		}
-	}
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err == nil {
-		tmp := filepath.Join(d.dir(r.ID), ".new")
-		if err = os.WriteFile(tmp, append(b, '\n'), 0o600); err == nil {
-			err = os.Rename(tmp, filepath.Join(d.dir(r.ID), recordFile))
-		}
+	d.sweep()
+	tmp := d.unfinished("new")
+	if err = os.Mkdir(tmp, 0o700); err == nil {
+		err = d.record(r, tmp)
 	}
 	if err != nil {
-		d.remove(r.ID)
+		os.RemoveAll(tmp)
 		return fmt.Errorf("state directory: %w", err)
 	}
 	return nil
 }
 
+// record writes r into the directory tmp, and gives that the name of an ID
+// that isn't taken.
+func (d stateDir) record(r *record, tmp string) error {
+	for {
+		r.ID = newID()
+		b, err := json.MarshalIndent(r, "", "  ")
+		if err == nil {
+			err = os.WriteFile(filepath.Join(tmp, recordFile), append(b, '\n'), 0o600)
+		}
+		if err == nil {
+			err = os.Rename(tmp, d.dir(r.ID))
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+}
+
 // remove forgets a mount.
-func (d stateDir) remove(id string) error { return os.RemoveAll(d.dir(id)) }
+func (d stateDir) remove(id string) error {
+	tmp := d.unfinished(id)
+	if err := os.Rename(d.dir(id), tmp); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return os.RemoveAll(tmp)
+}
+
+// unfinished names a directory that this process is making or removing.
+func (d stateDir) unfinished(what string) string {
+	return d.dir(fmt.Sprintf("%s%d-%s", unfinishedPrefix, os.Getpid(), what))
+}
+
+const unfinishedPrefix = ".pid"
+
+// sweep removes what processes that are gone have left unfinished.
+func (d stateDir) sweep() {
+	dirs, err := os.ReadDir(string(d))
+	if err != nil {
+		return
+	}
+	for _, e := range dirs {
+		var pid int
+		if n, _ := fmt.Sscanf(e.Name(), unfinishedPrefix+"%d-", &pid); n != 1 {
+			continue
+		}
+		if _, err := startOf(pid); errors.Is(err, fs.ErrNotExist) {
+			os.RemoveAll(d.dir(e.Name()))
+		}
+	}
+}
 
 func (d stateDir) dir(id string) string { return filepath.Join(string(d), id) }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,5 +173,34 @@ func TestRemount(t *testing.T) {
 	rs, err := d.records()
 	if err != nil || len(rs) != 2 || lastAt(rs, "/m").ID != live.ID || lastAt(rs, "/n") == nil {
 		t.Errorf("%+v, %v", rs, err)
+	}
+}
+
+// TestStateSweep removes what a process that is gone left half made, and
+// nothing else.
+func TestStateSweep(t *testing.T) {
+	d := stateDir(filepath.Join(t.TempDir(), "state"))
+	if err := d.make(); err != nil {
+		t.Fatal(err)
+	}
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	dead := filepath.Join(string(d), fmt.Sprintf(".pid%d-new", gone.Process.Pid))
+	mine := d.unfinished("abcd")
+	for _, dir := range []string{dead, mine, d.dir("live")} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.sweep()
+	if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of a process that is gone: %v", err)
+	}
+	for _, dir := range []string{mine, d.dir("live")} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -53,6 +53,7 @@ func umount(ctx context.Context, u *ui, cc *cli.Context) error {
 			u.note("nothing is mounted")
 		}
 	}
+	defer dir.sweep()
 	var failed error
 	for _, t := range targets {
 		m := unmounter{u: u, dir: dir, lazy: cc.Bool("lazy")}
