@@ -36,7 +36,7 @@ demo: build ## mount an image of this machine from a slow registry in this proce
 check: lint cross test race fuse e2e fuzz ## all that CI runs
 
 lint: tools arrows ## gofmt, vet, staticcheck, module files, import table
-	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "$$unformatted" >&2; exit 1; }
 	go vet ./...
 	bin/staticcheck ./...
 	go mod tidy -diff
