@@ -160,7 +160,7 @@ func (i *openedImage) Name() string { return i.src.Name() }
 
 // platform is what the image is for, as its configuration says.
 func (i *openedImage) platform() string {
-	return platformName(i.Manifest().Config.Platform)
+	return quote(platformName(i.Manifest().Config.Platform))
 }
 
 // layers is what a record says of the layers.

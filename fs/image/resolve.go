@@ -100,6 +100,11 @@ func (r *resolver) image(ctx context.Context, doc *document) (*Manifest, error) 
 		return nil, fmt.Errorf("%w: %s is not a container image, but an artifact of type %q",
 			ErrUnsupported, doc.desc.Digest, artifactType(doc.manifest))
 	}
+	for i, d := range m.layers {
+		if err := d.Digest.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: layer %d: digest %q: %w", doc.desc.Digest, i+1, d.Digest, err)
+		}
+	}
 	var err error
 	if m.Config, m.RawConfig, err = r.config(ctx, doc.manifest.Config); err != nil {
 		return nil, err
@@ -132,6 +137,12 @@ func (r *resolver) config(ctx context.Context, d ocispec.Descriptor) (ocispec.Im
 func (r *resolver) read(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
 	if err := d.Digest.Validate(); err != nil {
 		return nil, fmt.Errorf("digest %q: %w", d.Digest, err)
+	}
+	if d.Size < 0 {
+		return nil, fmt.Errorf("%s: its descriptor says that it has %d bytes", d.Digest, d.Size)
+	}
+	if d.Data != nil { // checked, and nearer than the cache
+		return r.src.Document(ctx, d)
 	}
 	key := objectKey("doc", d.Digest)
 	b, err := r.store.Get(key)
