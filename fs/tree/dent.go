@@ -202,14 +202,14 @@ func (m *merger) take(c did) {
 
 // remove takes away a name and all that is below it.
 func (m *merger) remove(c did) {
-	base := len(m.todo)
-	for m.todo = append(m.todo, c); len(m.todo) > base; {
-		c := m.todo[len(m.todo)-1]
-		m.todo = m.todo[:len(m.todo)-1]
+	base := len(m.stack)
+	for m.stack = append(m.stack, c); len(m.stack) > base; {
+		c := m.stack[len(m.stack)-1]
+		m.stack = m.stack[:len(m.stack)-1]
 		for k := m.dents.list[c].child; k != 0; {
 			e := &m.dents.list[k]
 			if e.inode != 0 {
-				m.todo = append(m.todo, k)
+				m.stack = append(m.stack, k)
 			}
 			k, e.next, e.listed = e.next, 0, false
 		}

@@ -68,7 +68,7 @@ type merger struct {
 	hidden   []did // names that are to vanish when the layer ends
 	followed int   // bytes of paths made by following symbolic links
 	scratch  []byte
-	todo     []did
+	stack    []did
 }
 
 // newMerger makes a merger whose tree is an empty root directory, with room

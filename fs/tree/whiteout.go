@@ -51,10 +51,10 @@ func (m *merger) forget(c did) {
 // clear hides what the layers below have in directory d. It looks at each
 // directory once in a layer, so that no layer can make it go on for ever.
 func (m *merger) clear(d did) {
-	base := len(m.todo)
-	for m.todo = append(m.todo, d); len(m.todo) > base; {
-		d := m.todo[len(m.todo)-1]
-		m.todo = m.todo[:len(m.todo)-1]
+	base := len(m.stack)
+	for m.stack = append(m.stack, d); len(m.stack) > base; {
+		d := m.stack[len(m.stack)-1]
+		m.stack = m.stack[:len(m.stack)-1]
 		if m.dents.list[d].clear == m.stamp() {
 			continue
 		}
@@ -74,7 +74,7 @@ func (m *merger) clear(d did) {
 				e.next, kept = kept, c
 				if m.inodes[e.inode].is(index.ModeDir) {
 					m.forget(c)
-					m.todo = append(m.todo, c)
+					m.stack = append(m.stack, c)
 				}
 			}
 		}
