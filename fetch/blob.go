@@ -64,7 +64,8 @@ func (b *Blob) ReadAt(p []byte, off int64) (int, error) {
 // single request. Where the server cannot give ranges, it is one request. A
 // connection that breaks is replaced by a new request for the rest.
 //
-// Close it: that stops the requests and waits until they have ended.
+// Close it: that stops the requests and waits until they have ended. It can be
+// called while a Read waits, which then fails.
 func (b *Blob) Range(off, n int64) io.ReadCloser {
 	off = min(max(off, 0), b.size)
 	n = min(max(n, 0), b.size-off)

@@ -17,7 +17,7 @@ const (
 func (b *remote) stream(off, n int64) io.ReadCloser {
 	ctx, cancel := context.WithCancel(b.ctx)
 	if n <= pieceSize {
-		return &single{resuming{ctx: ctx, b: b, off: off, end: off + n}, cancel}
+		return &single{r: resuming{ctx: ctx, b: b, off: off, end: off + n}, cancel: cancel}
 	}
 	s := &stream{b: b, ctx: ctx, cancel: cancel, next: off, end: off + n}
 	s.launch()
@@ -26,13 +26,22 @@ func (b *remote) stream(off, n int64) io.ReadCloser {
 
 // A single is a stream of one request.
 type single struct {
-	resuming
+	mu     sync.Mutex // Close waits for the Read that it cancels
+	r      resuming
 	cancel context.CancelFunc
+}
+
+func (s *single) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.r.Read(p)
 }
 
 func (s *single) Close() error {
 	s.cancel()
-	return s.resuming.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.r.Close()
 }
 
 // A stream is fetched in pieces, several at a time, and read in order.

@@ -153,6 +153,31 @@ func TestRangeClosed(t *testing.T) {
 	}
 }
 
+// TestRangeClosedReading closes streams while another goroutine reads them: it
+// gets an error, and there is no race.
+func TestRangeClosedReading(t *testing.T) {
+	reg := Start(t, Options{})
+	d := reg.PutBlob("", noise(large))
+	for _, fault := range []Fault{Stall(100), Latency(time.Hour)} {
+		reg.Use(On(Blob, fault))
+		for _, n := range []int64{1000, large} {
+			r := openBlob(t, open(t, reg.Host+"/a/b:c", fetch.Options{}), d).Range(0, n)
+			failed := make(chan error)
+			go func() {
+				_, err := io.Copy(io.Discard, r)
+				failed <- err
+			}()
+			time.Sleep(20 * time.Millisecond)
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-failed; !errors.Is(err, context.Canceled) {
+				t.Errorf("%d bytes: %v", n, err)
+			}
+		}
+	}
+}
+
 // TestRangeBlobClosed ends a stream by closing its blob.
 func TestRangeBlobClosed(t *testing.T) {
 	reg := Start(t, Options{})
