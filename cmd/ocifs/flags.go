@@ -87,6 +87,10 @@ func plainUsage(err error) string {
 // they would change what another command does, or undo a mount.
 var noEnv = map[string]bool{
 	"all": true, "lazy": true, "format": true, "level": true, "out": true, "to": true, "local": true, "dry-run": true,
+	// of those that look inside
+	"name": true, "iname": true, "path": true, "type": true, "size": true, "perm": true, "uid": true, "gid": true,
+	"newer": true, "xattr": true, "layer": true, "max-depth": true, "print0": true, "summarize": true, "by-layer": true,
+	"archive": true, "force": true, "output": true, "ignore": true, "exit-code": true, "limit": true, "full": true, "no-trunc": true,
 }
 
 // fromEnv gives a flag its environment variable: --cache-dir is

@@ -152,3 +152,7 @@ func modeString(mode uint32) string {
 	}
 	return string(b)
 }
+
+func isRegular(t *tree.Tree, n tree.Node) bool {
+	return t.Attr(n).Mode&index.ModeType == index.ModeRegular
+}

@@ -99,17 +99,22 @@ func (l *lister) list(ctx context.Context, paths []string) error {
 		}
 	}
 	if l.json {
-		if l.entries == nil {
-			l.entries = []fileInfo{}
-		}
-		if err := l.u.json(struct {
-			Schema  string     `json:"schema"`
-			Entries []fileInfo `json:"entries"`
-		}{"ocifs.dev/ls/v1", l.entries}); err != nil {
+		if err := l.document("ocifs.dev/ls/v1"); err != nil {
 			return err
 		}
 	}
 	return failed
+}
+
+// document prints what has been listed as JSON.
+func (l *lister) document(schema string) error {
+	if l.entries == nil {
+		l.entries = []fileInfo{}
+	}
+	return l.u.json(struct {
+		Schema  string     `json:"schema"`
+		Entries []fileInfo `json:"entries"`
+	}{schema, l.entries})
 }
 
 // dir lists a directory, and with -R those in it.
@@ -162,6 +167,14 @@ func (l *lister) children(d listed) []listed {
 // print prints files, in the form that was asked for.
 func (l *lister) print(files []listed) error {
 	l.blocks++
+	if l.u.tty && !l.json && !l.long {
+		return l.columns(files)
+	}
+	return l.lines(files)
+}
+
+// lines prints a file per line, or keeps all for the document.
+func (l *lister) lines(files []listed) error {
 	switch {
 	case l.json:
 		for _, f := range files {
@@ -171,11 +184,12 @@ func (l *lister) print(files []listed) error {
 	case l.long:
 		return l.table(files)
 	}
-	if l.u.tty {
-		return l.columns(files)
-	}
 	for _, f := range files {
-		if _, err := fmt.Fprintln(l.u.out, l.paint(f, f.name)); err != nil {
+		name := f.name
+		if l.u.tty {
+			name = quote(name)
+		}
+		if _, err := fmt.Fprintln(l.u.out, l.paint(f, name)); err != nil {
 			return err
 		}
 	}

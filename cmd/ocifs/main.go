@@ -73,6 +73,8 @@ func newApp() *cli.App {
 			leaf(catCommand(), 2, many),
 			leaf(treeCommand(), 1, 2),
 			leaf(statCommand(), 2, many),
+			leaf(findCommand(), 1, many),
+			leaf(duCommand(), 1, many),
 			leaf(inspectCommand(), 1, 1),
 			leaf(layersCommand(), 1, 1),
 			indexCommand(),
