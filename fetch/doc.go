@@ -22,6 +22,10 @@
 //
 // # Registries
 //
+// A registry is spoken to by https. On the loopback interface, where they often
+// have no TLS, the first connection finds that out, and http is the answer; a
+// certificate that is not to be trusted remains an error there, too.
+//
 // A request to a registry's API (registry.ask) carries the credentials that
 // the registry asks for, and never follows a redirect by itself. Where a
 // redirect leads away from the registry, a client without any credentials

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -104,6 +105,9 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	n.meter.requests.Add(1)
 	resp, err := t.RoundTrip(req)
+	if noTLS := (tls.RecordHeaderError{}); errors.As(err, &noTLS) {
+		n.meter.requests.Add(-1) // the server has seen a connection, but no request
+	}
 	if err == nil {
 		resp.Body = &metered{resp.Body, n.meter}
 		preferBearer(resp.Header)

@@ -8,10 +8,11 @@ import (
 
 // Options say how to reach what a reference names. The zero value is useful:
 // https with the system's certificates, anonymously; http where the registry
-// is on the loopback interface.
+// is on the loopback interface and does not speak TLS.
 type Options struct {
-	// PlainHTTP uses http for any registry.
-	PlainHTTP bool
+	// Scheme is all that is spoken to a registry, wherever it is: "http" or
+	// "https". "": what it speaks, as told above.
+	Scheme string
 	// SkipVerify accepts any TLS certificate, and http where the registry
 	// does not speak TLS.
 	SkipVerify bool

@@ -35,7 +35,7 @@ type registry struct {
 	plain   *http.Client // for where the registry sends us; it has no credentials
 
 	mu      sync.Mutex // guards schemes
-	schemes []string   // http, https: to be tried in this order; one is left once there was an answer
+	schemes []string   // https, http: to be tried in this order; one is left once there was an answer
 
 	habits  habits
 	linking linking
@@ -72,16 +72,7 @@ func newRegistry(ref Reference, o Options, m *meter) (*registry, error) {
 		agent = []string{"ocifs"}
 	}
 	home := (&url.URL{Host: r.host}).Hostname()
-	switch {
-	case o.PlainHTTP:
-		r.schemes = []string{"http"}
-	case isLoopback(home):
-		r.schemes = []string{"http", "https"}
-	case o.SkipVerify:
-		r.schemes = []string{"https", "http"}
-	default:
-		r.schemes = []string{"https"}
-	}
+	r.schemes = o.schemes(home)
 	var err error
 	if r.network, err = newNetwork(home, o, m); err != nil {
 		return nil, err

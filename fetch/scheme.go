@@ -7,35 +7,45 @@ import (
 	"syscall"
 )
 
-// settle makes a first request by one scheme or, if the answer suggests it,
-// by the other, and remembers which one it was. Others wait: r.mu is held.
-// send sends the request by a scheme.
-func (r *registry) settle(send func(scheme string) (*http.Response, error)) (*http.Response, error) {
-	first, second := r.schemes[0], r.schemes[1]
-	resp, err := send(first)
-	if otherScheme(first, resp, err) {
-		resp2, err2 := send(second)
-		if !errors.Is(err2, http.ErrSchemeMismatch) {
-			if err == nil {
-				discard(resp)
-			}
-			first, resp, err = second, resp2, err2
-		}
+// schemes are the ways to speak to a registry at home, the one to be tried
+// first in front. All registries get https. What may not speak TLS is given a
+// second chance: a registry on the loopback interface, as nobody is on the way
+// there, and one whose certificate would not be looked at either.
+func (o *Options) schemes(home string) []string {
+	switch {
+	case o.Scheme != "":
+		return []string{o.Scheme}
+	case isLoopback(home), o.SkipVerify:
+		return []string{"https", "http"}
 	}
-	if err == nil {
-		r.schemes = []string{first}
+	return []string{"https"}
+}
+
+// settle makes a first request by https, and by http if it turns out that
+// the server does not speak TLS. It remembers what it has learnt. Others wait:
+// r.mu is held. send sends the request by a scheme.
+//
+// To a server without TLS that costs a connection, on which no request was
+// sent. A server with TLS that is not to be trusted is no reason for http.
+func (r *registry) settle(send func(scheme string) (*http.Response, error)) (*http.Response, error) {
+	resp, err := send("https")
+	switch {
+	case err == nil:
+		r.schemes = []string{"https"}
+	case errors.Is(err, http.ErrSchemeMismatch):
+		r.schemes = []string{"http"}
+		return send("http")
+	case silent(err):
+		if resp, err := send("http"); err == nil {
+			r.schemes = []string{"http"}
+			return resp, nil
+		}
 	}
 	return resp, err
 }
 
-// otherScheme reports whether an answer, or its lack, suggests that the
-// server speaks TLS where we did not, or the other way round.
-func otherScheme(scheme string, resp *http.Response, err error) bool {
-	if scheme == "https" {
-		return errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, syscall.ECONNREFUSED)
-	}
-	if err != nil {
-		return strings.Contains(err.Error(), "malformed HTTP")
-	}
-	return resp.StatusCode == http.StatusBadRequest && mediaType(resp) != "application/json"
+// silent reports whether a server did not say a word of TLS, and so perhaps
+// has none: where no port is named, http has another one than https.
+func silent(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || strings.Contains(err.Error(), "TLS handshake timeout")
 }

@@ -2,10 +2,17 @@ package fetch_test
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"ocifs.dev/ocifs/fetch"
@@ -33,7 +40,8 @@ func TestTLS(t *testing.T) {
 		{"with a comment in the file", fetch.Options{CAFile: other}, nil},
 		{"without verification", fetch.Options{SkipVerify: true}, nil},
 		{"unknown", fetch.Options{}, fetch.ErrUnreachable},
-		{"by plain http", fetch.Options{PlainHTTP: true, CAFile: ca}, errAny},
+		{"by plain http", fetch.Options{Scheme: "http", CAFile: ca}, errAny},
+		{"by https only", fetch.Options{Scheme: "https", CAFile: ca}, nil},
 	} {
 		reg.Reset()
 		c.options.Auth, c.options.Retry = user, impatient
@@ -68,17 +76,78 @@ func TestCAFile(t *testing.T) {
 	}
 }
 
-// TestPlainHTTP speaks http to loopback addresses, and to others if told to.
+// TestPlainHTTP speaks http to loopback addresses that have no TLS, and to
+// others if told to. The server sees no more requests for that, and none is
+// counted.
 func TestPlainHTTP(t *testing.T) {
-	reg := Start(t, Options{})
-	reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
-	for _, o := range []fetch.Options{{}, {PlainHTTP: true}, {SkipVerify: true}} {
-		manifest(t, open(t, reg.Host+"/a/b:t", o))
+	for _, c := range []struct {
+		name    string
+		options fetch.Options
+		conns   int64 // an attempt at TLS costs one
+		err     error
+	}{
+		{"loopback", fetch.Options{}, 2, nil},
+		{"http", fetch.Options{Scheme: "http"}, 1, nil},
+		{"https", fetch.Options{Scheme: "https"}, 3, fetch.ErrUnreachable},
+		{"without verification", fetch.Options{SkipVerify: true}, 2, nil},
+		{"https without verification", fetch.Options{Scheme: "https", SkipVerify: true}, 3, fetch.ErrUnreachable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			reg := New(Options{})
+			reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+			var conns atomic.Int64
+			server := httptest.NewUnstartedServer(reg)
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+				if s == http.StateNew {
+					conns.Add(1)
+				}
+			}
+			server.Start()
+			defer server.Close()
+			s := open(t, server.Listener.Addr().String()+"/a/b:t", c.options)
+			defer s.Close()
+			want := 0
+			for range 3 {
+				_, err := s.Resolve(context.Background())
+				if checkErr(t, err, c.err); err == nil {
+					want++
+				} else if !errors.Is(err, http.ErrSchemeMismatch) {
+					t.Errorf("%v: nothing of the scheme", err)
+				}
+			}
+			if n := reg.Count(); n != want || s.Stats().Requests != int64(want) || conns.Load() != c.conns {
+				t.Errorf("%d requests, of which %d are counted, on %d connections; want %d on %d", n, s.Stats().Requests, conns.Load(), want, c.conns)
+			}
+		})
 	}
+}
+
+// TestPlainHTTPAnswers passes on what a server without TLS answers.
+func TestPlainHTTPAnswers(t *testing.T) {
+	reg := Start(t, Options{})
 	reg.Use(Answer(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad", 400) }))
 	_, err := open(t, reg.Host+"/a/b:t", fetch.Options{}).Resolve(context.Background())
 	if err == nil || !strings.Contains(err.Error(), "status 400") {
 		t.Errorf("%v, want what the registry said", err)
+	}
+}
+
+// TestTLSLoopback reaches a registry on the loopback interface by https, with
+// nothing but its certificate, and pushes to it.
+func TestTLSLoopback(t *testing.T) {
+	reg, ca := startTLS(t, Options{Writable: true})
+	reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+	s := open(t, reg.Host+"/a/b:t", fetch.Options{CAFile: ca})
+	m := manifest(t, s)
+	readAll(t, openBlob(t, s, m.Layers[0]), []byte("layer"))
+	expect(t, reg, map[Kind]int{Manifest: 2, Blob: 1})
+	reg.Reset()
+	if _, err := open(t, reg.Host+"/a/b:t", fetch.Options{}).Resolve(context.Background()); !errors.As(err, new(x509.UnknownAuthorityError)) {
+		t.Errorf("%v, want what is wrong with the certificate", err)
+	}
+	if n := reg.Count(); n != 0 {
+		t.Errorf("%d requests to a registry that is not trusted", n)
 	}
 }
 

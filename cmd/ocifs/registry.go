@@ -23,26 +23,35 @@ func registryFlags() []cli.Flag {
 		&cli.StringFlag{Name: "registry-token", Category: categoryRegistry, Usage: "log in with the bearer `TOKEN`"},
 		&cli.BoolFlag{Name: "no-creds", Category: categoryRegistry, Usage: "do not log in"},
 		&cli.BoolFlag{Name: "tls-verify", Value: true, Category: categoryRegistry, Usage: "check the registry's certificate"},
-		&cli.BoolFlag{Name: "plain-http", Category: categoryRegistry, Usage: "use http, not https"},
+		&cli.BoolFlag{Name: "plain-http", Category: categoryRegistry, Usage: "speak http only; =false: https only, also on a loopback address, where both are tried otherwise"},
 		&cli.StringFlag{Name: "ca-file", Category: categoryRegistry, Usage: "trust the certificates in `FILE`, too"},
-		&cli.IntFlag{Name: "retry", Category: categoryRegistry, Usage: "give up a request after `N` tries without progress (6)"},
+		&cli.IntFlag{Name: "retry", Value: 5, Category: categoryRegistry, Usage: "repeat a request that gets nowhere up to `N` times"},
 	}
 }
 
 // A registrySpec is how to reach a registry: fetch.Options in a form that can
 // be sent to a daemon.
 type registrySpec struct {
-	PlainHTTP, SkipVerify bool
-	CAFile                string
-	Auth                  fetch.Auth
-	Retry                 fetch.Retry
+	Scheme     string // as in fetch.Options
+	SkipVerify bool
+	CAFile     string
+	Auth       fetch.Auth
+	Retry      fetch.Retry
 }
 
 func registrySpecOf(cc *cli.Context) (s registrySpec, err error) {
-	s.PlainHTTP, s.SkipVerify = cc.Bool("plain-http"), !cc.Bool("tls-verify")
-	if s.Retry.Attempts = cc.Int("retry"); s.Retry.Attempts < 0 {
-		return s, usagef("--retry is a number of tries, not %d", s.Retry.Attempts)
+	if cc.IsSet("plain-http") {
+		s.Scheme = "https"
 	}
+	if cc.Bool("plain-http") {
+		s.Scheme = "http"
+	}
+	s.SkipVerify = !cc.Bool("tls-verify")
+	retries := cc.Int("retry")
+	if retries < 0 {
+		return s, usagef("--retry is a number, not %d", retries)
+	}
+	s.Retry.Attempts = retries + 1
 	if f := cc.String("ca-file"); f != "" {
 		if s.CAFile, err = filepath.Abs(f); err != nil {
 			return s, err
@@ -133,7 +142,7 @@ func askPassword(ctx context.Context, name string) (string, error) {
 // options are the fetch.Options that s stands for.
 func (s registrySpec) options(warn func(string)) fetch.Options {
 	return fetch.Options{
-		PlainHTTP: s.PlainHTTP, SkipVerify: s.SkipVerify, CAFile: s.CAFile,
+		Scheme: s.Scheme, SkipVerify: s.SkipVerify, CAFile: s.CAFile,
 		Proxy: http.ProxyFromEnvironment, Auth: s.Auth, Retry: s.Retry, Warn: warn,
 	}
 }
