@@ -152,6 +152,10 @@ func defaultOf(f cli.Flag) string {
 		if f.Value != "" {
 			return fmt.Sprintf(" (%s)", f.Value)
 		}
+	case *cli.IntFlag:
+		if f.Value != 0 {
+			return fmt.Sprintf(" (%d)", f.Value)
+		}
 	case *cli.BoolFlag:
 		if f.Value {
 			return " (true)"

@@ -162,7 +162,7 @@ func TestLookWrong(t *testing.T) {
 		{"ls --log-level=loud REF", exitUsage, "", "ocifs: error: --log-level is debug, info, warn or error, not \"loud\"\n"},
 		{"ls --log-format=xml REF", exitUsage, "", "ocifs: error: --log-format is text or json, not \"xml\"\n"},
 		{"ls --index=mine REF", exitUsage, "", "ocifs: error: --index: no index policy \"mine\" (there are [off local trusted repository])\n"},
-		{"ls --retry=-1 REF", exitUsage, "", "ocifs: error: --retry is a number of tries, not -1\n"},
+		{"ls --retry=-1 REF", exitUsage, "", "ocifs: error: --retry is a number, not -1\n"},
 	} {
 		if got := w.run(w.words(c.args)...); got != (result{c.code, c.out, c.message}) {
 			t.Errorf("%s: got %+v", c.args, got)
