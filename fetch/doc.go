@@ -12,8 +12,9 @@
 // Open makes a Source of it. A Source resolves the reference to a descriptor,
 // delivers documents (manifests, indexes, configs: small, read whole, always
 // verified) and opens blobs (layers: large, read anywhere, verified by whoever
-// knows their chunks). It lists what refers to a manifest, and registries and
-// layouts can be pushed to. All else is arrangements within:
+// knows their chunks). It lists what refers to a manifest, finds the image
+// beside it with a name made of its own, and registries and layouts can be
+// pushed to. All else is arrangements within:
 //
 //	Source ── place ── registry ── network            documents, and blobs as remote
 //	               ├── layout ── directory            index.json and blobs/

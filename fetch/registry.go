@@ -126,7 +126,12 @@ func (r *registry) resolve(ctx context.Context) (ocispec.Descriptor, document, e
 	if r.ref.digest != "" {
 		return ocispec.Descriptor{Digest: r.ref.digest}, document{}, nil
 	}
-	path := "manifests/" + r.ref.tag
+	return r.resolveTag(ctx, r.ref.tag)
+}
+
+// resolveTag is resolve for a tag.
+func (r *registry) resolveTag(ctx context.Context, tag string) (ocispec.Descriptor, document, error) {
+	path := "manifests/" + tag
 	if d, ok, err := r.head(ctx, path); err != nil || ok {
 		return d, document{}, err
 	}

@@ -63,6 +63,13 @@ func (h Hints) TOCDigest() digest.Digest {
 	return p.json
 }
 
+// Stargz says whether the manifest vouches for a table of contents as eStargz
+// has it, which may lie elsewhere (ErrExternal).
+func (h Hints) Stargz() bool {
+	p, err := h.promise()
+	return err == nil && p.json != "" && p.packed == ""
+}
+
 var errTwo = errors.New("the manifest vouches for two tables of contents in one layer")
 
 func (h Hints) promise() (p promise, err error) {

@@ -21,10 +21,11 @@ func indexShowCommand() *cli.Command {
 which a mount asks; it takes the first. A layer with nothing is read whole.
 No layer is read for this, and no index but its manifest.
 
-  cache   the layer was read whole here before
-  layer   the layer brings it, and the manifest vouches for it
-  soci    a SOCI index that the manifest names (with --soci-v1, or a referrer)
-  pushed  an ocifs index that the manifest names, or one of its referrers
+  cache      the layer was read whole here before
+  layer      the layer brings it, and the manifest vouches for it
+  toc-image  it is in a TOC image (IMAGE-esgztoc), and the manifest vouches for it
+  soci       a SOCI index that the manifest names (with --soci-v1, or a referrer)
+  pushed     an ocifs index that the manifest names, or one of its referrers
 
 TABLE is what a mount fetches, WINDOWS what is read in pieces with the layer.
 --index says whose word counts.`,

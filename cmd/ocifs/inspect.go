@@ -24,7 +24,8 @@ func inspectCommand() *cli.Command {
 		ArgsUsage: "IMAGE",
 		Description: `Shows the image's digest, the platforms there are, its layers and how it wants
 to be run. Only manifests and the configuration are read, no layer; which of the
-layers can be read in pieces otherwise, ocifs layers tells.`,
+layers can be read in pieces otherwise, ocifs layers tells. Where eStargz layers
+leave their index to a TOC image (IMAGE-esgztoc), that is shown, too.`,
 		UsageText: `
 $ ocifs inspect docker.io/library/python:3.13
 $ ocifs inspect --config alpine | jq .config.Env`,
@@ -66,12 +67,26 @@ func inspect(ctx context.Context, u *ui, cc *cli.Context) error {
 	case cc.Bool("config"):
 		raw = m.RawConfig
 	case cc.Bool("json"):
-		return u.json(inspectJSON(m))
+		return u.json(inspectJSON(m, tocImage(ctx, img, m)))
 	default:
-		return inspectText(u, m)
+		return inspectText(u, m, tocImage(ctx, img, m))
 	}
 	_, err = u.out.Write(raw)
 	return err
+}
+
+// tocImage is the image beside this one that has the tables of contents of
+// some of its eStargz layers; nil if there is none, or none that can be read.
+func tocImage(ctx context.Context, img *openedImage, m *image.Manifest) *descriptorInfo {
+	of := slices.DeleteFunc(slices.Clone(m.Layers()), func(d ocispec.Descriptor) bool { return storage(d) != "estargz" })
+	if len(of) == 0 {
+		return nil
+	}
+	d, tables, err := image.TOCImage(ctx, img.src, img.store)
+	if err != nil || !slices.ContainsFunc(of, func(l ocispec.Descriptor) bool { return tables[l.Digest].Digest != "" }) {
+		return nil
+	}
+	return shown(d)
 }
 
 // An inspected is an image, for JSON.
@@ -83,7 +98,8 @@ type inspected struct {
 	Platforms []platformInfo    `json:"platforms,omitempty"` // there is an image index
 	Selected  selectedInfo      `json:"selected"`
 	Layers    []layerDescriptor `json:"layers"`
-	Config    json.RawMessage   `json:"config"` // as the image has it
+	TOCImage  *descriptorInfo   `json:"toc_image,omitempty"` // has tables of contents of the layers
+	Config    json.RawMessage   `json:"config"`              // as the image has it
 	Labels    map[string]string `json:"labels,omitempty"`
 }
 
@@ -118,11 +134,11 @@ type selectedInfo struct {
 	Size     int64      `json:"size"` // of all layers, as stored
 }
 
-func inspectJSON(m *image.Manifest) inspected {
+func inspectJSON(m *image.Manifest, tocs *descriptorInfo) inspected {
 	i := inspected{
 		Schema: "ocifs.dev/inspect/v1", Name: m.Name, Digest: m.Root.Digest.String(), MediaType: m.Root.MediaType,
 		Selected: selectedInfo{Platform: platformName(m.Config.Platform), Digest: m.Descriptor.Digest.String(), Created: m.Config.Created},
-		Layers:   []layerDescriptor{}, Config: m.RawConfig, Labels: m.Config.Config.Labels,
+		Layers:   []layerDescriptor{}, TOCImage: tocs, Config: m.RawConfig, Labels: m.Config.Config.Labels,
 	}
 	for _, d := range m.Platforms {
 		if isImage(d) {
@@ -161,7 +177,7 @@ func platformName(p ocispec.Platform) string {
 	return platforms.FormatAll(platforms.Normalize(p))
 }
 
-func inspectText(u *ui, m *image.Manifest) error {
+func inspectText(u *ui, m *image.Manifest, tocs *descriptorInfo) error {
 	line := func(key, format string, v ...any) {
 		fmt.Fprintf(u.out, "%-11s %s\n", key, printable(fmt.Sprintf(format, v...)))
 	}
@@ -191,6 +207,9 @@ func inspectText(u *ui, m *image.Manifest) error {
 		}
 	}
 	line("Layers", "%d, %s (with an index of their own: %d)", len(m.Layers()), bytesOf(size), own)
+	if tocs != nil {
+		line("TOC image", "%s", tocs.Digest)
+	}
 	by := createdBy(m.Config, len(m.Layers()))
 	for i, d := range m.Layers() {
 		fmt.Fprintf(u.out, "%4d  %s  %-12s %10s  %s\n", i+1, shortDigest(d.Digest.String()), storage(d),

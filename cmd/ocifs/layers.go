@@ -21,13 +21,14 @@ func layersCommand() *cli.Command {
 entries of their archives, and where their index is from, by which they can be
 read in pieces:
 
-  read    the layer was read whole, just now, to make it
-  cache   it was read whole before
-  layer   the layer brings it: eStargz, zstd:chunked
-  soci    a SOCI index that the manifest names
-  pushed  an ocifs index in the image's repository
+  read       the layer was read whole, just now, to make it
+  cache      it was read whole before
+  layer      the layer brings it: eStargz, zstd:chunked
+  toc-image  an eStargz layer has left it to an image beside this one
+  soci       a SOCI index that the manifest names
+  pushed     an ocifs index in the image's repository
 
-What the last three may be trusted with, --index says.`,
+What the last four may be trusted with, --index says.`,
 		UsageText: `
 $ ocifs layers docker.io/library/python:3.13`,
 		Flags:  []cli.Flag{jsonFlag()},

@@ -70,7 +70,7 @@ func (l *layer) hold(ctx context.Context, p *planner, c Claim) error {
 	if err := index.Check(claimed.toc, l.toc, l); err != nil {
 		return err
 	}
-	if c.Origin == OriginLayer { // Check has seen all contents, by their digests
+	if c.Origin.files() { // Check has seen all contents, by their digests
 		return nil
 	}
 	return l.replay(ctx, &claimed)
@@ -78,10 +78,8 @@ func (l *layer) hold(ctx context.Context, p *planner, c Claim) error {
 
 // believe opens the layer as c would have it.
 func (l *layer) believe(ctx context.Context, p *planner, c Claim) (err error) {
-	if c.Origin == OriginLayer {
-		l.toc, err = index.Open(ctx, l.blob, index.Hints{
-			Digest: l.desc.Digest, DiffID: l.diffID, Annotations: l.desc.Annotations, Limits: p.o.Limits,
-		})
+	if c.Origin.files() {
+		l.toc, _, err = l.bring(ctx, p)
 		return err
 	}
 	b, err := p.found.r.blob(ctx, c.Table)

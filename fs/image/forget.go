@@ -19,12 +19,12 @@ func Forget(m *Manifest, store *cache.Store) (layers int, err error) {
 	errs := []error{forgetIndex(m, store)}
 	for i, d := range m.Layers() {
 		l := &layer{desc: d, diffID: m.Config.RootFS.DiffIDs[i]}
-		brought := l.believed("layer", d.Annotations)
+		known := []cache.Entry{{Kind: cache.KindSpace, Key: objectKey("space", d.Digest)}, {Kind: cache.KindObject, Key: objectKey("toc", d.Digest)}}
+		for _, o := range []Origin{OriginLayer, OriginTOCImage} {
+			known = append(known, cache.Entry{Kind: cache.KindSpace, Key: "space-" + l.vouched(o)}, cache.Entry{Kind: cache.KindObject, Key: "toc-" + l.vouched(o)})
+		}
 		found := false
-		for _, x := range []cache.Entry{
-			{Kind: cache.KindSpace, Key: objectKey("space", d.Digest)}, {Kind: cache.KindObject, Key: objectKey("toc", d.Digest)},
-			{Kind: cache.KindSpace, Key: "space-" + brought}, {Kind: cache.KindObject, Key: "toc-" + brought},
-		} {
+		for _, x := range known {
 			switch err := store.Remove(x.Kind, x.Key); {
 			case err == nil:
 				found = true

@@ -115,7 +115,7 @@ func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *ca
 		})
 	}
 	p := &planner{src: src, store: store, o: o, life: ctx}
-	p.found = &finder{r: &resolver{src, store, o.warn}, m: m, o: o, fresh: o.Findings != nil}
+	p.prepare(m, o.Findings != nil)
 	if err := img.open(ctx, p); err != nil {
 		return nil, err
 	}
@@ -206,10 +206,10 @@ func readSparse(l *layer, d tree.Data, p []byte, off int64) (int, error) {
 
 // Archive is the tar archive that layer i is, the base being 0, as far as it is
 // known where it lies: not for a layer that was opened by a table of its own
-// (OriginLayer), which tells of files only. That is an ErrUnsupported.
+// or a TOC image's, which tells of files only. That is an ErrUnsupported.
 func (m *Image) Archive(i int) (*io.SectionReader, error) {
 	l := m.layers[i]
-	if l.origin == OriginLayer {
+	if l.origin.files() {
 		return nil, fmt.Errorf("%w: layer %d %s is known by its files only", ErrUnsupported, i+1, l.desc.Digest)
 	}
 	return io.NewSectionReader(l, 0, l.toc.Size()), nil

@@ -17,7 +17,7 @@ import (
 // of these that the policy allows and that there is.
 //
 //  1. What reading the whole layer once has left in the cache.
-//  2. What the layer brings and the manifest vouches for.
+//  2. What the layer brings, or its TOC image, and the manifest vouches for.
 //  3. What somebody has indexed: a SOCI index that the manifest names, or an
 //     ocifs index in the image's repository.
 //  4. Reading the whole layer, now.
@@ -31,7 +31,16 @@ type planner struct {
 	store *cache.Store
 	o     Options
 	found *finder
+	tocs  *tocImages
 	life  context.Context // the image's, for what is read after the planning
+}
+
+// prepare has p ready for the layers of m. With fresh, what lies beside the
+// image is asked for, whatever is remembered.
+func (p *planner) prepare(m *Manifest, fresh bool) {
+	r := &resolver{p.src, p.store, p.o.warn}
+	p.found = &finder{r: r, m: m, o: p.o, fresh: fresh}
+	p.tocs = &tocImages{r: r}
 }
 
 func (l *layer) plan(ctx context.Context, p *planner) error {
@@ -89,19 +98,28 @@ func load(store *cache.Store, key string) (*index.TOC, error) {
 	return toc, nil
 }
 
-// brought takes the TOC that the layer brings. One that breaks its promises is
-// passed over with a warning: the layer itself may still be what it should.
+// brought takes the TOC that the layer brings, or that lies in a TOC image. One
+// that breaks its promises is passed over with a warning: the layer itself may
+// still be what it should.
 func (l *layer) brought(ctx context.Context, p *planner) (bool, error) {
-	key := l.believed("layer", l.desc.Annotations)
-	toc, err := load(p.store, "toc-"+key)
+	var toc *index.TOC
+	var err error
+	origin := OriginLayer
+	for _, origin = range []Origin{OriginTOCImage, OriginLayer} {
+		if toc, err = load(p.store, "toc-"+l.vouched(origin)); toc != nil || err != nil {
+			break
+		}
+	}
 	if err != nil {
 		return false, err
 	}
 	if toc == nil {
-		toc, err = index.Open(ctx, l.blob, index.Hints{
-			Digest: l.desc.Digest, DiffID: l.diffID, Annotations: l.desc.Annotations, Limits: p.o.Limits,
-		})
-		if errors.Is(err, index.ErrNoIndex) {
+		toc, origin, err = l.bring(ctx, p)
+		switch {
+		case errors.Is(err, index.ErrExternal):
+			l.warn(p, fmt.Sprintf("its table of contents can't be used: %v", err))
+			return false, nil
+		case errors.Is(err, index.ErrNoIndex):
 			return false, nil
 		}
 		var unread *fetch.Error
@@ -112,11 +130,14 @@ func (l *layer) brought(ctx context.Context, p *planner) (bool, error) {
 			l.warn(p, fmt.Sprintf("its table of contents can't be used: %v", err))
 			return false, nil
 		}
-		l.keep(p, "toc-"+key, toc)
+		l.keep(p, "toc-"+l.vouched(origin), toc)
 	}
-	l.toc, l.origin, l.key = toc, OriginLayer, "space-"+key
+	l.toc, l.origin, l.key = toc, origin, "space-"+l.vouched(origin)
 	return true, nil
 }
+
+// vouched is believed for a table that the manifest vouches for.
+func (l *layer) vouched(o Origin) string { return l.believed(string(o), l.desc.Annotations) }
 
 // believed names what the layer is taken for on somebody's word: a hash of the
 // layer's digest and of all that the word depends on.

@@ -15,7 +15,7 @@ type Policy string
 const (
 	PolicyOff        Policy = "off"        // nobody's: layers are read whole, even if they were before
 	PolicyLocal      Policy = "local"      // what reading the whole layer has left in this cache
-	PolicyTrusted    Policy = "trusted"    // and what the manifest vouches for with a digest: eStargz, zstd:chunked, SOCI
+	PolicyTrusted    Policy = "trusted"    // and what the manifest vouches for with a digest: eStargz, TOC images, zstd:chunked, SOCI
 	PolicyRepository Policy = "repository" // and an index that was pushed to the image's repository; the default
 )
 
@@ -47,9 +47,14 @@ type Origin string
 
 // The origins.
 const (
-	OriginRead   Origin = "read"   // the layer was read whole, just now
-	OriginCache  Origin = "cache"  // it was read whole before, and the cache remembers
-	OriginLayer  Origin = "layer"  // the layer brings it: eStargz, zstd:chunked
-	OriginSOCI   Origin = "soci"   // a SOCI index that the manifest names
-	OriginPushed Origin = "pushed" // an ocifs index in the image's repository
+	OriginRead     Origin = "read"      // the layer was read whole, just now
+	OriginCache    Origin = "cache"     // it was read whole before, and the cache remembers
+	OriginLayer    Origin = "layer"     // the layer brings it: eStargz, zstd:chunked
+	OriginTOCImage Origin = "toc-image" // an eStargz layer's TOC image has it
+	OriginSOCI     Origin = "soci"      // a SOCI index that the manifest names
+	OriginPushed   Origin = "pushed"    // an ocifs index in the image's repository
 )
+
+// files says whether a layer opened that way is known by its files only, and
+// not as an archive: by a table that the manifest vouches for.
+func (o Origin) files() bool { return o == OriginLayer || o == OriginTOCImage }

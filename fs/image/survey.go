@@ -19,8 +19,8 @@ type Claim struct {
 	// Named says that the manifest names the index, or vouches for what the
 	// layer brings; otherwise an index names the manifest, as its subject.
 	Named bool
-	// Index is the index that the table is in: none for OriginCache and
-	// OriginLayer.
+	// Index is the index, or the TOC image, that the table is in: none for
+	// OriginCache and OriginLayer.
 	Index ocispec.Descriptor
 	// Table is the table itself. Its size is 0 if nothing says it.
 	Table ocispec.Descriptor
@@ -34,7 +34,7 @@ type Claim struct {
 // asked anew. An index that can't be used is left out with a warning.
 func Survey(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store, o Options) ([]Claim, error) {
 	p := &planner{src: src, store: store, o: o, life: ctx}
-	p.found = &finder{r: &resolver{src, store, o.warn}, m: m, o: o, fresh: true}
+	p.prepare(m, true)
 	var all []Claim
 	for i, d := range m.Layers() {
 		l := &layer{n: i, desc: d, diffID: m.Config.RootFS.DiffIDs[i]}
@@ -77,7 +77,7 @@ func (l *layer) known(store *cache.Store) ([]Claim, error) {
 func (l *layer) claims(ctx context.Context, p *planner) (claims []Claim, errs []error) {
 	hints := index.Hints{Annotations: l.desc.Annotations}
 	if d := hints.TOCDigest(); d != "" && p.o.Index.allows(PolicyTrusted) {
-		claims = append(claims, Claim{Layer: l.n, Origin: OriginLayer, Named: true, Table: ocispec.Descriptor{Digest: d}})
+		claims = append(claims, l.vouchedFor(ctx, p, d))
 	}
 	all, errs := p.found.all(ctx)
 	for _, words := range all {
@@ -101,4 +101,19 @@ func (f *finder) all(ctx context.Context) ([]map[digest.Digest]word, []error) {
 		}
 	})
 	return f.every, f.errs
+}
+
+// vouchedFor is the claim of a table of contents with digest d. Whether the
+// layer brings it or leaves it to a TOC image, only its end tells; but there
+// is a TOC image with a table of it only if it does.
+func (l *layer) vouchedFor(ctx context.Context, p *planner, d digest.Digest) Claim {
+	c := Claim{Layer: l.n, Origin: OriginLayer, Named: true, Table: ocispec.Descriptor{Digest: d}}
+	if !(index.Hints{Annotations: l.desc.Annotations}).Stargz() {
+		return c
+	}
+	img, tables, err := p.tocs.find(ctx)
+	if t, ok := tables[l.desc.Digest]; ok && err == nil {
+		c.Origin, c.Index, c.Table = OriginTOCImage, img, t
+	}
+	return c
 }
