@@ -97,38 +97,38 @@ func TestCheckSparse(t *testing.T) {
 	plain := lt.Tar(lt.File("s", content))
 	holes := lt.Tar(lt.Sparse(lt.SparseV1, "s", int64(len(content)), []lt.Run{{Off: 5000, Data: "x"}}))
 	more := lt.Tar(lt.Sparse(lt.SparseV1, "s", int64(len(content)), []lt.Run{{Off: 5000, Data: "x"}, {Off: 9000, Data: "y"}}))
-	zeros := func(off, n int64) podmanRecord {
-		return podmanRecord{Type: "chunk", ChunkOffset: off, ChunkSize: n, ChunkType: "zeros"}
+	zeros := func(off, n int64) lt.ChunkedRecord {
+		return lt.ChunkedRecord{Type: "chunk", ChunkOffset: off, ChunkSize: n, ChunkType: "zeros"}
 	}
-	data := func(off, n int64) podmanRecord {
-		return podmanRecord{Type: "chunk", ChunkOffset: off, ChunkSize: n, InnerOffset: off, ChunkDigest: sum(int(off), int(off+n))}
+	data := func(off, n int64) lt.ChunkedRecord {
+		return lt.ChunkedRecord{Type: "chunk", ChunkOffset: off, ChunkSize: n, InnerOffset: off, ChunkDigest: sum(int(off), int(off+n))}
 	}
 	for _, c := range []struct {
 		name    string
 		archive []byte
-		chunks  []podmanRecord
+		chunks  []lt.ChunkedRecord
 		same    bool
 	}{
-		{"all data", plain, []podmanRecord{data(0, 9999)}, true},
-		{"holes in the table", plain, []podmanRecord{zeros(0, 5000), data(5000, 1), zeros(5001, 4998)}, true},
-		{"holes in the archive", holes, []podmanRecord{data(0, 5000), data(5000, 1), data(5001, 4998)}, true},
-		{"holes in both", holes, []podmanRecord{zeros(0, 5000), data(5000, 1), zeros(5001, 4998)}, true},
-		{"others in both", holes, []podmanRecord{zeros(0, 2000), data(2000, 4000), zeros(6000, 3999)}, true},
-		{"all zeros", plain, []podmanRecord{zeros(0, 9999)}, false},
-		{"a hole too large", plain, []podmanRecord{zeros(0, 5001), data(5001, 4998)}, false},
-		{"too few holes", more, []podmanRecord{data(0, 9999)}, false},
-		{"another hole in both", more, []podmanRecord{zeros(0, 5000), data(5000, 1), zeros(5001, 4998)}, false},
+		{"all data", plain, []lt.ChunkedRecord{data(0, 9999)}, true},
+		{"holes in the table", plain, []lt.ChunkedRecord{zeros(0, 5000), data(5000, 1), zeros(5001, 4998)}, true},
+		{"holes in the archive", holes, []lt.ChunkedRecord{data(0, 5000), data(5000, 1), data(5001, 4998)}, true},
+		{"holes in both", holes, []lt.ChunkedRecord{zeros(0, 5000), data(5000, 1), zeros(5001, 4998)}, true},
+		{"others in both", holes, []lt.ChunkedRecord{zeros(0, 2000), data(2000, 4000), zeros(6000, 3999)}, true},
+		{"all zeros", plain, []lt.ChunkedRecord{zeros(0, 9999)}, false},
+		{"a hole too large", plain, []lt.ChunkedRecord{zeros(0, 5001), data(5001, 4998)}, false},
+		{"too few holes", more, []lt.ChunkedRecord{data(0, 9999)}, false},
+		{"another hole in both", more, []lt.ChunkedRecord{zeros(0, 5000), data(5000, 1), zeros(5001, 4998)}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := &podmanWriter{t: t}
-			p.frame(c.archive)
+			p := new(lt.Chunked)
+			p.Frame(c.archive)
 			first := &c.chunks[0]
 			first.Type, first.Name, first.Size, first.Mode, first.ModTime = "reg", "s", 9999, 0o644, &lt.Epoch
 			toc, err := json.Marshal(map[string]any{"version": 1, "entries": c.chunks})
 			if err != nil {
 				t.Fatal(err)
 			}
-			sparse := p.finish(toc)
+			sparse := finish(t, p, toc)
 			table, _, err := open(sparse)
 			if err != nil {
 				t.Fatal(err)

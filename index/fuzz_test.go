@@ -164,7 +164,7 @@ func FuzzOpenZstdChunked(f *testing.F) {
 	f.Fuzz(func(t *testing.T, members, toc []byte, encode bool, place string) {
 		packed := toc
 		if encode {
-			packed = zstdFrame(toc)
+			packed = lt.Zstd(toc)
 		}
 		if place == "" {
 			place = fmt.Sprintf("%d:%d:%d:1", len(members), len(packed), len(toc))

@@ -36,7 +36,7 @@ func relist(t testing.TB, p packed, edit func([]byte) []byte) packed {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return (&podmanWriter{t: t, blob: bytes.Clone(p.blob[:off-8])}).finish(edit(b))
+		return finish(t, &lt.Chunked{Blob: bytes.Clone(p.blob[:off-8])}, edit(b))
 	}
 	off, _, err := estargz.OpenFooter(io.NewSectionReader(bytes.NewReader(p.blob), 0, int64(len(p.blob))))
 	if err != nil {

@@ -53,17 +53,17 @@ func BenchmarkOpen(b *testing.B) {
 		benchmarkOpen(b, blob, len(table), map[string]string{noteStargz: digest.FromBytes(table).String()})
 	})
 	b.Run("zstdchunked", func(b *testing.B) {
-		var p podmanWriter
+		var p lt.Chunked
 		when := time.Unix(1_700_000_000, 123456789).UTC()
 		end := forty(func(kind, name, link string, size, off int64, sum string) {
-			p.records = append(p.records, podmanRecord{Type: kind, Name: name, Linkname: link, Size: size, Mode: 0o644,
+			p.Records = append(p.Records, lt.ChunkedRecord{Type: kind, Name: name, Linkname: link, Size: size, Mode: 0o644,
 				ModTime: &when, Offset: off, EndOffset: off + 20, Digest: sum})
 		})
-		table, err := json.Marshal(map[string]any{"version": 1, "entries": p.records})
+		table, err := json.Marshal(map[string]any{"version": 1, "entries": p.Records})
 		if err != nil {
 			b.Fatal(err)
 		}
-		packed := zstdFrame(table)
+		packed := lt.Zstd(table)
 		blob := append(make([]byte, end+8), packed...)
 		benchmarkOpen(b, blob, len(table), map[string]string{
 			notePodmanPosition: fmt.Sprintf("%d:%d:%d:1", end+8, len(packed), len(table)),

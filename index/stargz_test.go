@@ -1,16 +1,9 @@
 package index_test
 
 import (
-	"archive/tar"
 	"bytes"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
-	"fmt"
 	"io"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/stargz-snapshotter/estargz"
 	"github.com/containerd/stargz-snapshotter/estargz/externaltoc"
@@ -19,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"ocifs.dev/ocifs/index"
+	lt "ocifs.dev/ocifs/tests/layertest"
 )
 
 // The annotations of the formats.
@@ -131,160 +125,20 @@ func zstdStargz(chunk, least int, position bool) pack {
 	}
 }
 
-// A podmanRecord is one element of Podman's table of contents.
-type podmanRecord struct {
-	Type        string            `json:"type"`
-	Name        string            `json:"name"`
-	Linkname    string            `json:"linkName,omitempty"`
-	Mode        int64             `json:"mode,omitempty"`
-	Size        int64             `json:"size,omitempty"`
-	UID         int               `json:"uid,omitempty"`
-	GID         int               `json:"gid,omitempty"`
-	ModTime     *time.Time        `json:"modtime,omitempty"`
-	Devmajor    int64             `json:"devMajor,omitempty"`
-	Devminor    int64             `json:"devMinor,omitempty"`
-	Xattrs      map[string]string `json:"xattrs,omitempty"`
-	Digest      string            `json:"digest,omitempty"`
-	Offset      int64             `json:"offset,omitempty"`
-	EndOffset   int64             `json:"endOffset,omitempty"`
-	InnerOffset int64             `json:"innerOffset,omitempty"` // not Podman's
-	ChunkSize   int64             `json:"chunkSize,omitempty"`
-	ChunkOffset int64             `json:"chunkOffset,omitempty"`
-	ChunkDigest string            `json:"chunkDigest,omitempty"`
-	ChunkType   string            `json:"chunkType,omitempty"`
-}
-
-// podman packs as containers/storage does: chunks of uneven lengths, runs of
-// zeros apart, each in a frame of its own; and behind the table the data of
-// tar-split, which here is none.
+// podman packs as containers/storage does.
 func podman(chunk int) pack {
 	return func(t testing.TB, archive []byte) packed {
 		t.Helper()
-		p := &podmanWriter{t: t}
-		p.archive(archive, chunk)
-		toc, err := json.Marshal(map[string]any{"version": 1, "entries": p.records,
-			"tarSplitDigest": digest.FromString("tar-split")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p.finish(toc)
+		l := lt.ZstdChunked(archive, chunk)
+		return newPacked(t, l.Blob, l.Annotations)
 	}
 }
 
-type podmanWriter struct {
-	t       testing.TB
-	blob    []byte
-	records []podmanRecord
-}
-
-// frame appends a frame and says where it begins.
-func (p *podmanWriter) frame(b []byte) int64 {
-	off := int64(len(p.blob))
-	if len(b) > 0 {
-		p.blob = append(p.blob, zstdFrame(b)...)
-	}
-	return off
-}
-
-func zstdFrame(b []byte) []byte {
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
-	if err != nil {
-		panic(err)
-	}
-	defer w.Close()
-	return w.EncodeAll(b, nil)
-}
-
-func (p *podmanWriter) archive(archive []byte, chunk int) {
-	p.t.Helper()
-	r := bytes.NewReader(archive)
-	tr := tar.NewReader(r)
-	done := 0 // of the archive
-	for {
-		h, err := tr.Next()
-		if err == io.EOF {
-			break
-		} else if err != nil {
-			p.t.Fatal(err)
-		}
-		if h.Size == 0 {
-			p.records = append(p.records, p.record(h))
-			continue
-		}
-		start := len(archive) - r.Len()
-		p.frame(archive[done:start])
-		done = start + int(h.Size)
-		p.file(h, archive[start:done], chunk)
-	}
-	p.frame(archive[done:])
-}
-
-func (p *podmanWriter) record(h *tar.Header) podmanRecord {
-	kinds := map[byte]string{tar.TypeReg: "reg", tar.TypeLink: "hardlink", tar.TypeSymlink: "symlink", tar.TypeDir: "dir",
-		tar.TypeChar: "char", tar.TypeBlock: "block", tar.TypeFifo: "fifo"}
-	x := map[string]string{}
-	for k, v := range h.PAXRecords {
-		if name, ok := strings.CutPrefix(k, "SCHILY.xattr."); ok {
-			x[name] = base64.StdEncoding.EncodeToString([]byte(v))
-		}
-	}
-	return podmanRecord{Type: kinds[h.Typeflag], Name: h.Name, Linkname: h.Linkname, Mode: h.Mode, Size: h.Size,
-		UID: h.Uid, GID: h.Gid, ModTime: &h.ModTime, Devmajor: h.Devmajor, Devminor: h.Devminor, Xattrs: x}
-}
-
-// file writes a file's chunks: of at most chunk bytes, and of zeros alone
-// where there are 1024 or more.
-func (p *podmanWriter) file(h *tar.Header, content []byte, chunk int) {
-	main := p.record(h)
-	main.Digest = digest.FromBytes(content).String()
-	var chunks []podmanRecord
-	for off := 0; off < len(content); {
-		n, kind := cut(content[off:], chunk)
-		chunks = append(chunks, podmanRecord{Type: "chunk", Name: h.Name, ChunkOffset: int64(off), ChunkSize: int64(n),
-			ChunkType: kind, ChunkDigest: digest.FromBytes(content[off : off+n]).String(), Offset: p.frame(content[off : off+n])})
-		off += n
-	}
-	main.Offset, main.EndOffset = chunks[0].Offset, int64(len(p.blob))
-	if len(chunks) > 1 {
-		main.ChunkSize, main.ChunkDigest, main.ChunkType = chunks[0].ChunkSize, chunks[0].ChunkDigest, chunks[0].ChunkType
-	}
-	p.records = append(append(p.records, main), chunks[1:]...)
-}
-
-func cut(b []byte, most int) (n int, kind string) {
-	zeros := len(b) - len(bytes.TrimLeft(b, "\x00"))
-	if zeros >= 1024 {
-		return zeros, "zeros"
-	}
-	n = min(most, len(b))
-	if i := bytes.Index(b[:n], make([]byte, 1024)); i > 0 {
-		n = i
-	}
-	return n, ""
-}
-
-func skippable(b []byte) []byte {
-	return append(binary.LittleEndian.AppendUint32([]byte{0x50, 0x2a, 0x4d, 0x18}, uint32(len(b))), b...)
-}
-
-// finish appends the table, the tar-split data and the footer.
-func (p *podmanWriter) finish(toc []byte) packed {
-	p.t.Helper()
-	packedTOC, split := zstdFrame(toc), zstdFrame([]byte("tar-split"))
-	off := len(p.blob) + 8
-	p.blob = append(p.blob, skippable(packedTOC)...)
-	splitOff := len(p.blob) + 8
-	p.blob = append(p.blob, skippable(split)...)
-	var footer []byte
-	for _, v := range []int{off, len(packedTOC), len(toc), 1, splitOff, len(split), 9} {
-		footer = binary.LittleEndian.AppendUint64(footer, uint64(v))
-	}
-	p.blob = append(p.blob, skippable(append(footer, "GNUlInUx"...))...)
-	return newPacked(p.t, p.blob, map[string]string{
-		notePodmanChecksum: digest.FromBytes(packedTOC).String(),
-		notePodmanPosition: fmt.Sprintf("%d:%d:%d:1", off, len(packedTOC), len(toc)),
-		"io.github.containers.zstd-chunked.tarsplit-position": fmt.Sprintf("%d:%d:9", splitOff, len(split)),
-	})
+// finish is a layer in the making with this table of contents.
+func finish(t testing.TB, c *lt.Chunked, toc []byte) packed {
+	t.Helper()
+	l := c.Finish(toc)
+	return newPacked(t, l.Blob, l.Annotations)
 }
 
 // packs are the ways to pack an archive, and how many reads it takes at most

@@ -18,7 +18,7 @@ import (
 )
 
 // selfIndexed are the formats that bring a table of contents, as
-// stargz-snapshotter's library writes them.
+// stargz-snapshotter's library writes them, and as Podman does.
 var selfIndexed = map[string]func(t testing.TB, archive []byte) lt.Layer{
 	"eStargz": func(t testing.TB, archive []byte) lt.Layer {
 		b, err := estargz.Build(io.NewSectionReader(bytes.NewReader(archive), 0, int64(len(archive))))
@@ -57,6 +57,7 @@ var selfIndexed = map[string]func(t testing.TB, archive []byte) lt.Layer{
 		notes[estargz.TOCJSONDigestAnnotation] = b.TOCDigest().String()
 		return lt.Layer{Blob: blob, MediaType: ocispec.MediaTypeImageLayerZstd, DiffID: digest.FromBytes(plain), Annotations: notes}
 	},
+	"zstd:chunked, Podman's": func(_ testing.TB, archive []byte) lt.Layer { return lt.ZstdChunked(archive, 64<<10) },
 }
 
 // simple is an image, layer by layer, of what every index can tell: none of

@@ -17,7 +17,7 @@
 // fields that lie. [Patch] edits a header, [Raw] puts any bytes between two
 // entries; all else comes out as an archive that archive/tar reads.
 //
-// Compressors ([Gzip], [MultiGzip], [Zstd], [ZstdFrames]) turn archives into
+// Compressors ([Gzip], [MultiGzip], [Zstd], [ZstdFrames], [ZstdChunked]) turn archives into
 // blobs, a [Layer] is a blob with its media type and diffID, an [Image] a list
 // of layers, an [Index] a list of images and indexes. A [Store] holds the
 // blobs these are made of; [WriteLayout], [OCIArchive] and [DockerArchive]
