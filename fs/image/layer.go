@@ -109,6 +109,9 @@ func (l *layer) states() (io.ReaderAt, error) {
 func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put func(i int, p []byte) error) error {
 	first, last = widen(toc, first, last)
 	r := l.blob.Range(toc.Extent(first, last))
+	if _, foreign := windows.(*pages); foreign { // a page may have to come first
+		r = begin(r)
+	}
 	defer r.Close()
 	return toc.Decode(r, windows, first, last, put)
 }
