@@ -46,13 +46,9 @@ func newDockerArchive(ctx context.Context, r Reference, f files) (_ place, err e
 		}
 	}()
 	l := &layout{files: f}
-	body, err := l.read(dockerManifest)
+	images, err := dockerImages(l)
 	if err != nil {
-		return nil, fmt.Errorf("not a Docker archive: %w", err)
-	}
-	var images []dockerImage
-	if err := json.Unmarshal(body, &images); err != nil {
-		return nil, fmt.Errorf("%s: %w", dockerManifest, err)
+		return nil, err
 	}
 	image, err := choose(images, r)
 	if err != nil {
@@ -71,11 +67,24 @@ func newDockerArchive(ctx context.Context, r Reference, f files) (_ place, err e
 	if m.Layers, err = a.layers(ctx, image, config); err != nil {
 		return nil, err
 	}
-	if body, err = json.Marshal(m); err != nil {
+	body, err := json.Marshal(m)
+	if err != nil {
 		return nil, err
 	}
 	a.root = a.keep(m.MediaType, body)
 	return a, nil
+}
+
+// dockerImages reads manifest.json.
+func dockerImages(l *layout) (images []dockerImage, err error) {
+	body, err := l.read(dockerManifest)
+	if err != nil {
+		return nil, fmt.Errorf("not a Docker archive: %w", err)
+	}
+	if err := json.Unmarshal(body, &images); err != nil {
+		return nil, fmt.Errorf("%s: %w", dockerManifest, err)
+	}
+	return images, nil
 }
 
 // choose returns the image that the reference means: the only one, the one

@@ -19,6 +19,7 @@ const MaxDocument = 4 << 20
 // A Source is one image (or several, under an index) in the place where it is
 // kept. It is safe for concurrent use. Close releases what it holds.
 type Source struct {
+	ref   Reference
 	name  string
 	place place
 	meter *meter
@@ -59,7 +60,7 @@ func Open(ctx context.Context, ref string, o Options) (*Source, error) {
 }
 
 func open(ctx context.Context, r Reference, o Options) (_ *Source, err error) {
-	s := &Source{name: r.String(), meter: new(meter)}
+	s := &Source{ref: r, name: r.String(), meter: new(meter)}
 	switch r.transport {
 	case transportRegistry:
 		s.place, err = newRegistry(r, o, s.meter)
@@ -77,6 +78,17 @@ func open(ctx context.Context, r Reference, o Options) (_ *Source, err error) {
 // Name is the reference in full, for messages: docker.io/library/alpine:3.20
 // for alpine:3.20.
 func (s *Source) Name() string { return s.name }
+
+// At is the reference in full of what has the digest d where s is: by that, not
+// by a tag. It is "" for a Docker archive, which knows no digests.
+func (s *Source) At(d digest.Digest) string {
+	if _, ok := s.place.(*dockerArchive); ok {
+		return ""
+	}
+	r := s.ref
+	r.tag, r.digest = "", d
+	return r.String()
+}
 
 // Stats counts what was asked of the network.
 type Stats struct {

@@ -185,11 +185,7 @@ func (l *lister) lines(files []listed) error {
 		return l.table(files)
 	}
 	for _, f := range files {
-		name := f.name
-		if l.u.tty {
-			name = quote(name)
-		}
-		if _, err := fmt.Fprintln(l.u.out, l.paint(f, name)); err != nil {
+		if _, err := fmt.Fprintln(l.u.out, l.paint(f, quoteOn(l.u, f.name))); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,15 @@ func quote(name string) string {
 	return b.String()
 }
 
+// quoteOn is a name that is all of a line, as u shows it: quoted on a
+// terminal, and byte for byte in a pipe.
+func quoteOn(u *ui, name string) string {
+	if u.tty {
+		return quote(name)
+	}
+	return name
+}
+
 // plain reports whether name needs no quotes: not empty, printable UTF-8,
 // without blanks at its ends, and not to be taken for a quoted name.
 func plain(name string) bool {

@@ -21,6 +21,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +48,9 @@ type Options struct {
 	Keep bool
 	// Referrers says how it answers for the referrers of a manifest.
 	Referrers ReferrersAPI
+	// TagPage is the most tags of a page, however many are asked for; 0: as
+	// many as are asked for.
+	TagPage int
 }
 
 // A Registry keeps images and answers requests for them.
@@ -187,8 +191,7 @@ func (r *Registry) api(w http.ResponseWriter, req *http.Request) {
 	case "blobs":
 		r.blob(w, req, name)
 	case "tags":
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(map[string]any{"name": repo, "tags": r.Tags(repo)})
+		r.tagList(w, req, repo)
 	default:
 		Fail(w, http.StatusNotFound, "UNSUPPORTED", "no such endpoint")
 	}
@@ -270,6 +273,30 @@ func (r *Registry) deliver(w http.ResponseWriter, req *http.Request) {
 	default:
 		serveBlob(w, req, c)
 	}
+}
+
+// tagList answers for the tags of a repository, a page at a time.
+func (r *Registry) tagList(w http.ResponseWriter, req *http.Request, repo string) {
+	query := req.URL.Query()
+	tags := slices.DeleteFunc(r.Tags(repo), func(t string) bool { return t <= query.Get("last") })
+	if len(r.Tags(repo)) == 0 {
+		Fail(w, http.StatusNotFound, "NAME_UNKNOWN", "repository name not known to registry")
+		return
+	}
+	n, err := strconv.Atoi(query.Get("n"))
+	if err != nil {
+		n = len(tags)
+	}
+	if most := r.options.TagPage; most > 0 {
+		n = min(n, most)
+	}
+	if n < len(tags) {
+		tags = tags[:n]
+		next := url.URL{Path: req.URL.Path, RawQuery: url.Values{"n": {strconv.Itoa(n)}, "last": {tags[n-1]}}.Encode()}
+		w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, next.String()))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(map[string]any{"name": repo, "tags": tags})
 }
 
 func serveBlob(w http.ResponseWriter, req *http.Request, c Content) {
