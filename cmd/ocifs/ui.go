@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -86,7 +85,7 @@ func newLog(w io.Writer, level slog.Level, format string) *slog.Logger {
 		}
 	}
 	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(slog.NewJSONHandler(jsonWriter{w}, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
 }
@@ -131,20 +130,6 @@ func (u *ui) fail(ctx context.Context, all *error, err error) {
 	if *all == nil {
 		*all = reported(exitCode(ctx, err))
 	}
-}
-
-// json prints a document. Every one has a field "schema" that names its
-// version; sizes are bytes, times RFC 3339.
-func (u *ui) json(v any) error {
-	e := json.NewEncoder(u.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
-// jsonFlag is --json, which most commands have.
-func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "print JSON"}
 }
 
 // bytesOf is a size for a human: 41.2 MiB.
