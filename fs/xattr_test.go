@@ -20,6 +20,7 @@ func TestXattrs(t *testing.T) {
 		f.file("f", "x", xattr("security.capability", netBind), xattr("user.a", "value"), xattr("user.empty", ""), xattr("user.large", large))
 		f.dir("d", xattr("user.d", "of a directory"))
 		f.file("none", "x")
+		f.symlink("link", "f", xattr("security.a", "1"), xattr("user.a", "2"))
 	})
 	m := mount(t, src, fs.Options{})
 	want := map[string]string{"security.capability": netBind, "user.a": "value", "user.empty": "", "user.large": large}
@@ -64,6 +65,16 @@ func TestXattrs(t *testing.T) {
 	}
 	if n, err := unix.Llistxattr(m.path("none"), buf); err != nil || n != 0 {
 		t.Errorf("list of a file without any: %d, %v", n, err)
+	}
+	// The kernel answers for a user's attributes of a symbolic link: it has none.
+	if n, err := unix.Llistxattr(m.path("link"), buf); err != nil || string(buf[:n]) != "security.a\x00" {
+		t.Errorf("list of a symbolic link: %q, %v", buf[:max(n, 0)], err)
+	}
+	if n, err := unix.Lgetxattr(m.path("link"), "security.a", buf); err != nil || string(buf[:n]) != "1" {
+		t.Errorf("of a symbolic link: %d, %v", n, err)
+	}
+	if n, err := unix.Lgetxattr(m.path("link"), "user.a", buf); err != unix.ENODATA {
+		t.Errorf("a user's of a symbolic link: %d, %v", n, err)
 	}
 }
 

@@ -52,7 +52,7 @@ func (m *merger) describe(i ino, e *index.Entry) {
 	v.layer = uint16(m.layer)
 	v.owner = m.owner(owner{e.UID, e.GID})
 	v.sec, v.nsec = e.ModTime.Unix(), uint32(e.ModTime.Nanosecond())
-	v.xattr = m.set(e.Xattrs)
+	v.xattr = m.set(e.Mode&index.ModeType, e.Xattrs)
 	switch v.mode & index.ModeType {
 	case index.ModeRegular:
 		v.size, v.where = e.Size, uint64(e.Off)
@@ -94,12 +94,13 @@ func (m *merger) owner(o owner) uint32 {
 	return i
 }
 
-// set is the number of a set of extended attributes, 0 for an empty one.
-func (m *merger) set(list []index.Xattr) uint32 {
+// set is the number of the set of those extended attributes that a file of that
+// type can show, 0 for an empty one.
+func (m *merger) set(typ uint32, list []index.Xattr) uint32 {
 	if len(list) == 0 {
 		return 0
 	}
-	m.scratch = appendXattrs(m.scratch[:0], list)
+	m.scratch = appendXattrs(m.scratch[:0], typ, list)
 	i, ok := m.sets[string(m.scratch)]
 	if !ok {
 		i = uint32(len(m.setList))

@@ -330,6 +330,9 @@ func (r *ref) words() []string {
 			Mode: f.Mode, UID: f.UID, GID: f.GID, Nlink: nlink[f], Major: f.Major, Minor: f.Minor,
 			Sec: f.ModTime.Unix(), Nsec: uint32(f.ModTime.Nanosecond()), Layer: f.layer,
 		}}
+		if t := f.Mode & index.ModeType; t != index.ModeRegular && t != index.ModeDir {
+			s.xattrs = nil // they are a user's
+		}
 		list = append(list, s.show(path))
 		if first[f] == "" {
 			first[f] = path

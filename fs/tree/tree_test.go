@@ -158,6 +158,26 @@ func TestXattrs(t *testing.T) {
 	}
 }
 
+// TestXattrsByType has attributes that the kernel allows some types of files
+// only.
+func TestXattrsByType(t *testing.T) {
+	all := []option{xattr("security.a", "1"), xattr("system.posix_acl_access", "2"), xattr("system.posix_acl_default", "3"), xattr("user.a", "4")}
+	m := merge(t, layer{file("f", "F", all...), dir("d", all...), symlink("l", "f", all...), entry("p", index.ModeFIFO, all), entry("c", index.ModeChar, all)})
+	for name, want := range map[string]string{"f": "124", "d": "1234", "l": "1", "p": "12", "c": "12"} {
+		n, _ := m.Lookup(tree.Root, name)
+		got := ""
+		for _, x := range m.Xattrs(n) {
+			got += x.Value
+		}
+		if got != want {
+			t.Errorf("%s has the attributes %s, want %s", name, got, want)
+		}
+	}
+	if m := merge(t, layer{symlink("l", "f", xattr("user.a", "1"))}); m.HasXattrs() {
+		t.Error("a symbolic link with a user's attribute makes a tree with attributes")
+	}
+}
+
 func TestData(t *testing.T) {
 	m := merge(t, layer{file("a", "A", size(100)), file("b", "B", size(50), data(index.Extent{Off: 10, Len: 5})), file("c", "C", size(50), data()), file("d", "", size(0)), dir("e")},
 		layer{file("f", "F", size(7))})

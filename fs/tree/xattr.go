@@ -49,11 +49,12 @@ func uvarint(s *string) uint64 {
 	}
 }
 
-// appendXattrs appends the set of those attributes that a mount may show.
-func appendXattrs(b []byte, list []index.Xattr) []byte {
+// appendXattrs appends the set of those attributes that a mount may show of a
+// file of that type.
+func appendXattrs(b []byte, typ uint32, list []index.Xattr) []byte {
 	n := 0
 	for i := range list {
-		if !hiddenXattr(list[i].Name) {
+		if !hiddenXattr(typ, list[i].Name) {
 			n++
 		}
 	}
@@ -62,7 +63,7 @@ func appendXattrs(b []byte, list []index.Xattr) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(n))
 	for i := range list {
-		if !hiddenXattr(list[i].Name) {
+		if !hiddenXattr(typ, list[i].Name) {
 			b = appendString(appendString(b, list[i].Name), list[i].Value)
 		}
 	}
@@ -76,15 +77,22 @@ func appendString(b []byte, s string) []byte {
 // hiddenXattr says that an attribute is not for images to set, as it belongs
 // to the host's root or speaks to an overlayfs that is mounted on top of us, or
 // that no file system of Linux has the like of it, so that unpacking would
-// have lost it too: macOS leaves "com.apple.provenance" in archives.
-func hiddenXattr(name string) bool {
+// have lost it too: macOS leaves "com.apple.provenance" in archives, and the
+// kernel lets only files and directories have a user's, whatever a file system
+// lists.
+func hiddenXattr(typ uint32, name string) bool {
 	switch namespace, rest, _ := strings.Cut(name, "."); namespace {
 	case "user":
-		return strings.HasPrefix(rest, "overlay.")
+		return typ != index.ModeRegular && typ != index.ModeDir || strings.HasPrefix(rest, "overlay.")
 	case "security":
 		return false
 	case "system":
-		return rest != "posix_acl_access" && rest != "posix_acl_default"
+		switch rest {
+		case "posix_acl_access":
+			return typ == index.ModeSymlink
+		case "posix_acl_default":
+			return typ != index.ModeDir
+		}
 	}
 	return true
 }
