@@ -29,7 +29,7 @@ type Conn struct {
 // The mount is read-only and its permissions are checked by the kernel. The
 // caller must give the Conn to Serve or Close it.
 func Attach(dir string, o Options) (*Conn, error) {
-	p, err := openMountpoint(dir, o)
+	p, err := openMountpoint(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +67,15 @@ func (c *Conn) take() int {
 
 // find learns the identity of the mount that was just made on p.
 func (c *Conn) find(p *mountpoint) error {
-	t, err := readTable()
+	t, err := ReadTable()
 	if err != nil {
 		return err
 	}
 	m := t.topOn(p.id, p.path)
-	if m == nil || m.FSType != "fuse."+subtype {
+	if m == nil || m.FSType != Type {
 		return errors.New("it is not in the mount table")
 	}
-	c.id, c.dev = m.ID, device(m)
+	c.id, c.dev = m.ID, Device(m)
 	return nil
 }
 
@@ -86,7 +86,7 @@ func mountDirect(p *mountpoint, o Options) (int, error) {
 		return -1, err
 	}
 	data := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d,%s", fd, unix.S_IFDIR, os.Geteuid(), os.Getegid(), kernelOptions(o))
-	err = unix.Mount(sourceName(o), p.magic(), "fuse."+subtype, mountFlags(o), data)
+	err = unix.Mount(sourceName(o), p.magic(), Type, mountFlags(o), data)
 	if err != nil {
 		unix.Close(fd)
 		if errors.Is(err, iofs.ErrPermission) || err == unix.ENODEV {

@@ -129,18 +129,15 @@ func TestMountedAlready(t *testing.T) {
 	if _, err := fs.Mount(m.dir, hello(t), fs.Options{}); !errors.Is(err, fs.ErrMounted) || !strings.Contains(err.Error(), "first") {
 		t.Errorf("mounting again: %v, want ErrMounted", err)
 	}
-	other := source(t, func(f *fake) { f.file("other", "x") })
-	over := mountOn(t, m.dir, other, fs.Options{Over: true})
-	if _, err := os.Stat(m.path("other")); err != nil {
-		t.Error(err)
+	if err := unix.Mount("cover", m.dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
 	}
-	if err := m.Unmount(); !errors.Is(err, fs.ErrBusy) {
+	if err := m.Unmount(); !errors.Is(err, fs.ErrBusy) || !strings.Contains(err.Error(), "cover on "+m.dir) {
 		t.Errorf("unmounting what is covered: %v, want ErrBusy", err)
 	}
-	if err := over.Unmount(); err != nil {
-		t.Error(err)
+	if err := unix.Unmount(m.dir, 0); err != nil {
+		t.Fatal(err)
 	}
-	over.Wait()
 	wantHello(t, m.dir)
 	if err := m.Unmount(); err != nil {
 		t.Error(err)
@@ -383,7 +380,7 @@ func TestDeadMount(t *testing.T) {
 	dir := publicDir(t)
 	detachLater(t, dir)
 	s := startServer(t, child(t, "serve", dir, "the late"))
-	if _, err := fs.Attach(dir, fs.Options{ReplaceDead: true}); !errors.Is(err, fs.ErrMounted) {
+	if _, err := fs.Attach(dir, fs.Options{}); !errors.Is(err, fs.ErrMounted) {
 		t.Errorf("a living mount: %v, want ErrMounted", err)
 	}
 	shell(t, `ls -l "$1" && cat "$1/hello"`, dir) // fills the kernel's cache
@@ -394,7 +391,10 @@ func TestDeadMount(t *testing.T) {
 	if _, err := fs.Attach(filepath.Join(dir, "sub/dir"), fs.Options{}); !errors.Is(err, fs.ErrDead) {
 		t.Errorf("in a dead mount: %v, want ErrDead", err)
 	}
-	m := mountOn(t, dir, hello(t), fs.Options{ReplaceDead: true})
+	if err := fs.Unmount(dir, false); err != nil {
+		t.Fatal(err)
+	}
+	m := mountOn(t, dir, hello(t), fs.Options{})
 	wantHello(t, dir)
 	if list := mountsAt(t, dir); len(list) != 1 {
 		t.Errorf("%d mounts there, want 1", len(list))

@@ -22,23 +22,16 @@ type mountpoint struct {
 
 // openMountpoint opens dir and looks whether it is fit to be mounted on.
 // The last component may not be a symbolic link.
-func openMountpoint(dir string, o Options) (*mountpoint, error) {
-	const deepest = 64 // dead mounts upon one another that ReplaceDead takes off
-	for range deepest {
-		p, err := lookMountpoint(dir)
-		if err != nil {
-			return nil, err
-		}
-		again, err := p.clear(o)
-		if err == nil && !again {
-			return p, nil
-		}
-		p.close()
-		if err != nil {
-			return nil, err
-		}
+func openMountpoint(dir string) (*mountpoint, error) {
+	p, err := lookMountpoint(dir)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("%s: %w, more than %d times over", dir, ErrDead, deepest)
+	if err := p.check(); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 func lookMountpoint(dir string) (*mountpoint, error) {
@@ -68,27 +61,20 @@ func (p *mountpoint) close() { unix.Close(p.fd) }
 // magic is a name for the directory that no rename changes.
 func (p *mountpoint) magic() string { return fmt.Sprintf("/proc/self/fd/%d", p.fd) }
 
-// clear decides about what is mounted at p. With again, it has changed
-// something, and the mountpoint must be opened anew.
-func (p *mountpoint) clear(o Options) (again bool, err error) {
-	t, err := readTable()
+// check refuses a place at which something is mounted already.
+func (p *mountpoint) check() error {
+	t, err := ReadTable()
 	if err != nil {
-		return false, err
+		return err
 	}
 	m := t.byID(p.id)
-	if m == nil || m.Mountpoint != p.path {
-		return false, nil // p lies within its mount
-	}
 	switch {
+	case m == nil || m.Mountpoint != p.path:
+		return nil // p lies within its mount
 	case isFUSE(m) && dead(p.fd):
-		if !o.ReplaceDead {
-			return false, fmt.Errorf("%s: %w (%s)", p.path, ErrDead, m.Source)
-		}
-		return true, Unmount(p.path, true)
-	case o.Over:
-		return false, nil
+		return fmt.Errorf("%s: %w (%s)", p.path, ErrDead, m.Source)
 	}
-	return false, fmt.Errorf("%s: %w (%s, %s)", p.path, ErrMounted, m.Source, m.FSType)
+	return fmt.Errorf("%s: %w (%s, %s)", p.path, ErrMounted, m.Source, m.FSType)
 }
 
 // openError says what is wrong with a mountpoint that could not be opened.

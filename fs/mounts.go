@@ -2,22 +2,60 @@ package fs
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
 )
 
-// subtype is what ocifs is called in mount tables: "fuse.ocifs".
+// Type is what mount tables call a mount of ocifs.
+const Type = "fuse." + subtype
+
 const subtype = "ocifs"
 
-// A table is the mount table of this process's namespace. Reading it touches
-// none of the mounts in it.
-type table []*mountinfo.Info
+// A Table is a mount table: all mounts that a process can reach, and those that
+// others hide. Reading it touches none of the mounts in it.
+type Table []*mountinfo.Info
 
-func readTable() (table, error) { return mountinfo.GetMounts(nil) }
+// ReadTable reads the table of this process; in a goroutine that is locked to
+// its thread, of that thread.
+func ReadTable() (Table, error) { return mountinfo.GetMounts(nil) }
+
+// TableOf reads the table of another process, which may be in another mount
+// namespace.
+func TableOf(pid int) (Table, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", pid))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return mountinfo.GetMountsFromReader(f, nil)
+}
+
+// At returns the mount one sees at path, which is absolute and free of symbolic
+// links; nil if nothing is mounted just there.
+func (t Table) At(path string) *mountinfo.Info {
+	for _, m := range t {
+		if m.Mountpoint == path && t.Hiding(m) == nil {
+			return m
+		}
+	}
+	return nil
+}
+
+// Ours returns the mounts of ocifs, hidden ones too.
+func (t Table) Ours() Table {
+	var ours Table
+	for _, m := range t {
+		if m.FSType == Type {
+			ours = append(ours, m)
+		}
+	}
+	return ours
+}
 
 // byID returns the mount with that id, nil if there is none.
-func (t table) byID(id int) *mountinfo.Info {
+func (t Table) byID(id int) *mountinfo.Info {
 	for _, m := range t {
 		if m.ID == id {
 			return m
@@ -28,7 +66,7 @@ func (t table) byID(id int) *mountinfo.Info {
 
 // on returns what is mounted at path on the mount with that id, nil if nothing
 // is: the one directly on it, which may be covered in turn.
-func (t table) on(id int, path string) *mountinfo.Info {
+func (t Table) on(id int, path string) *mountinfo.Info {
 	for _, m := range t {
 		if m.Parent == id && m.ID != id && m.Mountpoint == path {
 			return m
@@ -39,7 +77,7 @@ func (t table) on(id int, path string) *mountinfo.Info {
 
 // topOn follows a stack of mounts at path from the mount with that id, which
 // doesn't count, to the visible one.
-func (t table) topOn(id int, path string) *mountinfo.Info {
+func (t Table) topOn(id int, path string) *mountinfo.Info {
 	var top *mountinfo.Info
 	for range t { // no stack is higher than the table is long
 		m := t.on(id, path)
@@ -51,10 +89,10 @@ func (t table) topOn(id int, path string) *mountinfo.Info {
 	return top
 }
 
-// hiding returns a mount because of which m's mountpoint leads elsewhere: one
+// Hiding returns a mount because of which m's mountpoint leads elsewhere: one
 // on m itself, or one on a directory above that was made later. nil: m is what
 // its mountpoint shows.
-func (t table) hiding(m *mountinfo.Info) *mountinfo.Info {
+func (t Table) Hiding(m *mountinfo.Info) *mountinfo.Info {
 	if over := t.on(m.ID, m.Mountpoint); over != nil {
 		return over
 	}
@@ -83,5 +121,6 @@ func isFUSE(m *mountinfo.Info) bool {
 	return m.FSType == "fuse" || m.FSType == "fuseblk" || strings.HasPrefix(m.FSType, "fuse.")
 }
 
-// device is st_dev of what m shows, in the form that /sys/class/bdi has.
-func device(m *mountinfo.Info) string { return fmt.Sprintf("%d:%d", m.Major, m.Minor) }
+// Device is st_dev of what m shows, as "major:minor". All mounts of a file
+// system have it in common: bind mounts, copies in other namespaces.
+func Device(m *mountinfo.Info) string { return fmt.Sprintf("%d:%d", m.Major, m.Minor) }

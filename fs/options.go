@@ -20,7 +20,7 @@ var (
 	ErrMounted = errors.New("already a mountpoint")
 
 	// ErrDead says that what is mounted there is a FUSE file system whose
-	// server is gone. Options.ReplaceDead removes it.
+	// server is gone. Unmount removes it.
 	ErrDead = errors.New("a mount whose server is gone")
 
 	// ErrBusy says that the mount is in use: by an open file, a working
@@ -44,12 +44,6 @@ type Options struct {
 	// device nodes, as a container's root needs it. fusermount3 permits
 	// neither.
 	Suid, Dev bool
-
-	// Over mounts over what is mounted at the same place.
-	Over bool
-
-	// ReplaceDead first detaches dead FUSE mounts from the mountpoint.
-	ReplaceDead bool
 
 	// Logger gets one record for a read that failed (error), and what the
 	// FUSE library has to say (debug). nil: nothing is logged.

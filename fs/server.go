@@ -78,6 +78,9 @@ func (s *Server) Unmount() error { return s.conn.Unmount() }
 // UnmountLazy is Conn.UnmountLazy.
 func (s *Server) UnmountLazy() error { return s.conn.UnmountLazy() }
 
+// Device is the mount's in mount tables, see Device.
+func (s *Server) Device() string { return s.conn.dev }
+
 // Stats returns what has been asked so far.
 func (s *Server) Stats() Stats { return s.view.count.stats() }
 

@@ -110,7 +110,7 @@ func TestHungMount(t *testing.T) {
 	}
 	defer c.Close()
 	defer c.UnmountLazy()
-	_, err = fs.Attach(dir, fs.Options{ReplaceDead: true})
+	_, err = fs.Attach(dir, fs.Options{})
 	if !errors.Is(err, fs.ErrMounted) || !strings.Contains(err.Error(), "hung") {
 		t.Errorf("on a mount that hangs: %v, want ErrMounted", err)
 	}

@@ -35,15 +35,15 @@ func (c *Conn) unmount(lazy bool) error {
 // where returns the path that unmounts c and nothing else, "" if c is
 // unmounted.
 func (c *Conn) where() (string, error) {
-	t, err := readTable()
+	t, err := ReadTable()
 	if err != nil {
 		return "", err
 	}
 	m := t.byID(c.id)
-	if m == nil || device(m) != c.dev {
+	if m == nil || Device(m) != c.dev {
 		return "", nil // the id may be another's by now
 	}
-	if x := t.hiding(m); x != nil {
+	if x := t.Hiding(m); x != nil {
 		return "", fmt.Errorf("unmount %s: %w: %s on %s hides it", m.Mountpoint, ErrBusy, x.Source, x.Mountpoint)
 	}
 	return m.Mountpoint, nil

@@ -145,7 +145,7 @@ func TestForeignNodes(t *testing.T) {
 }
 
 func TestTopOn(t *testing.T) {
-	table := table{
+	table := Table{
 		{ID: 1, Parent: 1, Mountpoint: "/"},
 		{ID: 9, Parent: 7, Mountpoint: "/m"},
 		{ID: 2, Parent: 1, Mountpoint: "/m"},
@@ -173,7 +173,7 @@ func TestTopOn(t *testing.T) {
 }
 
 func TestHiding(t *testing.T) {
-	table := table{
+	table := Table{
 		{ID: 1, Parent: 0, Mountpoint: "/"},
 		{ID: 2, Parent: 1, Mountpoint: "/a/b"},
 		{ID: 3, Parent: 1, Mountpoint: "/ab"},
@@ -185,11 +185,20 @@ func TestHiding(t *testing.T) {
 	}
 	for id, want := range map[int]int{1: 0, 2: 4, 3: 7, 4: 0, 5: 4, 6: 0, 7: 0, 8: 0} {
 		got := 0
-		if m := table.hiding(table.byID(id)); m != nil {
+		if m := table.Hiding(table.byID(id)); m != nil {
 			got = m.ID
 		}
 		if got != want {
 			t.Errorf("mount %d is hidden by %d, want %d", id, got, want)
+		}
+	}
+	for path, want := range map[string]int{"/": 1, "/a": 4, "/a/b": 6, "/a/b/c": 0, "/ab": 7, "/ab/c": 8, "/absent": 0} {
+		got := 0
+		if m := table.At(path); m != nil {
+			got = m.ID
+		}
+		if got != want {
+			t.Errorf("one sees mount %d at %s, want %d", got, path, want)
 		}
 	}
 }

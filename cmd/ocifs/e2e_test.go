@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
+	"ocifs.dev/ocifs/fs"
 	lt "ocifs.dev/ocifs/tests/layertest"
 )
 
@@ -192,11 +193,11 @@ func (w *world) fails(code int, words string, args ...string) {
 
 // mounted says whether anything is mounted at the mountpoint.
 func (w *world) mounted() bool {
-	m, err := mountAt(w.mnt)
+	table, err := fs.ReadTable()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return m != nil
+	return table.At(w.mnt) != nil
 }
 
 // nothingLeft holds that no mount, process or record is left.

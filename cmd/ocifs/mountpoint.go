@@ -7,11 +7,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/moby/sys/mountinfo"
+	"ocifs.dev/ocifs/fs"
 )
-
-// fsType is what mount tables call a mount of ours.
-const fsType = "fuse.ocifs"
 
 // checkMountpoint refuses a mountpoint that cannot work, before anything is
 // fetched, and returns its path free of symbolic links. It asks the mount
@@ -49,14 +46,18 @@ func checkMountpoint(dir, cache, state string, records []record) (string, error)
 
 // checkUnmounted refuses a path at which something is mounted already.
 func checkUnmounted(path string, records []record) error {
-	m, err := mountAt(path)
-	switch {
-	case err != nil || m == nil:
+	table, err := fs.ReadTable()
+	if err != nil {
 		return err
-	case m.FSType != fsType:
+	}
+	m := table.At(path)
+	switch {
+	case m == nil:
+		return nil
+	case m.FSType != fs.Type:
 		return mountf("%s: something is mounted there already (%s, %s)", quote(path), quote(m.Source), m.FSType).with("mount on a directory below it, or elsewhere")
 	}
-	if r := lastAt(records, path); r != nil && !r.running() {
+	if r := recordOfMount(records, m); r != nil && !r.running() {
 		return deadMount(path)
 	}
 	return mountf("%s: %s is mounted there already", quote(path), quote(m.Source)).with("unmount it first: ocifs umount " + quote(path))
@@ -100,33 +101,17 @@ func resolved(path string) string {
 	return filepath.Join(resolved(filepath.Clean(dir)), base)
 }
 
-// mountAt is the mount one sees at path, nil if nothing is mounted just there.
-func mountAt(path string) (*mountinfo.Info, error) {
-	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		return m.Mountpoint != path, false
-	})
-	if err != nil || len(mounts) == 0 {
-		return nil, err
-	}
-	return mounts[len(mounts)-1], nil
-}
-
-// mountTable lists the mounts of ocifs.
-func mountTable() ([]*mountinfo.Info, error) {
-	return mountinfo.GetMounts(mountinfo.FSTypeFilter(fsType))
-}
-
 // mountedPath is the absolute path of a mountpoint as the mount table has it.
 // The mount may be dead: nothing below its parent is looked at but a symbolic
 // link.
-func mountedPath(dir string) (string, error) {
+func mountedPath(dir string, table fs.Table) (string, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
 	for range 40 { // as many links as the kernel follows
-		if m, err := mountAt(path); err != nil || m != nil {
-			return path, err
+		if table.At(path) != nil {
+			return path, nil
 		}
 		path = filepath.Join(resolved(filepath.Dir(path)), filepath.Base(path))
 		target, err := os.Readlink(path)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ocifs.dev/ocifs/fs"
 )
 
 func TestCheckMountpoint(t *testing.T) {
@@ -80,14 +82,18 @@ func TestMountedPath(t *testing.T) {
 	if err := errors.Join(os.Mkdir(in("m"), 0o700), os.Symlink("m", in("a")), os.Symlink(in("a"), in("b")), os.Symlink("loop", in("loop")), os.Symlink("/proc", in("proc"))); err != nil {
 		t.Fatal(err)
 	}
+	table, err := fs.ReadTable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
 		in("m"): in("m"), in("m/"): in("m"), in("b"): in("m"), in("a/../m"): in("m"), in("gone/x"): in("gone/x"), in("proc"): "/proc", "/proc": "/proc",
 	} {
-		if got, err := mountedPath(path); got != want || err != nil {
+		if got, err := mountedPath(path, table); got != want || err != nil {
 			t.Errorf("%s: got %s, %v; want %s", path, got, err, want)
 		}
 	}
-	if _, err := mountedPath(in("loop")); err == nil {
+	if _, err := mountedPath(in("loop"), table); err == nil {
 		t.Error("a loop of links has an end")
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/moby/sys/mountinfo"
 	"github.com/urfave/cli/v2"
+
+	"ocifs.dev/ocifs/fs"
 )
 
 func mountsCommand() *cli.Command {
@@ -22,10 +23,12 @@ func mountsCommand() *cli.Command {
 that ocifs has no record of. LAZY is how many layers could be read in pieces
 from the start, FETCHED what has come over the network so far. The states:
 
-  ok        mounted and served
-  detached  unmounted while in use; served until its last user is gone
-  dead      its process was killed; ocifs umount removes what is left
-  unknown   mounted by another user, or recorded in another --state-dir`,
+  ok         mounted and served
+  covered    behind another mount, on it or on a directory above
+  elsewhere  mounted in another mount namespace, which its process is in
+  detached   unmounted while in use; served until its last user is gone
+  dead       its process was killed; ocifs umount removes what is left
+  unknown    mounted by another user, or recorded in another --state-dir`,
 		UsageText: `
 $ ocifs mounts
 $ ocifs mounts --json | jq -r '.mounts[].mountpoint'`,
@@ -46,7 +49,7 @@ func mounts(_ context.Context, u *ui, cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	table, err := mountTable()
+	table, err := fs.ReadTable()
 	if err != nil {
 		return err
 	}
@@ -61,7 +64,7 @@ func mounts(_ context.Context, u *ui, cc *cli.Context) error {
 		}
 	}
 	if cc.NArg() > 0 {
-		path, err := mountedPath(cc.Args().First())
+		path, err := mountedPath(cc.Args().First(), table)
 		if err != nil {
 			return err
 		}
@@ -80,13 +83,13 @@ func mounts(_ context.Context, u *ui, cc *cli.Context) error {
 }
 
 // compare holds the records against the mount table.
-func compare(records []record, table []*mountinfo.Info) []liveMount {
+func compare(records []record, table fs.Table) []liveMount {
 	all := []liveMount{}
 	for _, r := range records {
-		all = append(all, liveMount{record: r, State: r.state(table)})
+		all = append(all, liveMount{record: r, State: r.place(table).state})
 	}
-	for _, m := range table {
-		if !slices.ContainsFunc(records, func(r record) bool { return r.Mountpoint == m.Mountpoint }) {
+	for _, m := range table.Ours() {
+		if recordOfMount(records, m) == nil {
 			all = append(all, liveMount{record: record{Schema: recordSchema, Mountpoint: m.Mountpoint, Ref: m.Source}, State: stateUnknown})
 		}
 	}

@@ -46,7 +46,7 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	if err != nil {
 		return mountFailed(err)
 	}
-	r, err := recordOf(img, s)
+	r, err := recordOf(img, srv, s)
 	if err == nil {
 		err = s.StateDir.write(&r)
 	}
@@ -90,7 +90,8 @@ func takeDown(srv *fs.Server) {
 
 // untilUnmounted waits until somebody unmounts, or unmounts itself when ctx
 // ends. A mount in use is detached then, and served until the kernel lets go
-// of it, or until a second signal.
+// of it, and one that can't be unmounted is served on: it would be dead. A
+// second signal ends that at once, which is an error.
 func untilUnmounted(ctx context.Context, srv *fs.Server, mountpoint string, h hooks, signals <-chan os.Signal) error {
 	done := srv.Done()
 	select {
@@ -99,12 +100,12 @@ func untilUnmounted(ctx context.Context, srv *fs.Server, mountpoint string, h ho
 	case <-ctx.Done():
 	}
 	err := srv.Unmount()
-	if errors.Is(err, fs.ErrBusy) {
+	if errors.Is(err, fs.ErrBusy) && srv.UnmountLazy() == nil {
+		err = nil
 		h.warn(fmt.Sprintf("%s is in use: it is detached, and served until its last user is gone; a second signal ends it at once", quote(mountpoint)))
-		err = srv.UnmountLazy()
 	}
 	if err != nil {
-		return mountFailed(err)
+		h.warn(fmt.Sprintf("%v; it is served until it is unmounted; a second signal ends that at once", err))
 	}
 	for range 2 { // the first is the one that ended ctx
 		select {
@@ -113,17 +114,17 @@ func untilUnmounted(ctx context.Context, srv *fs.Server, mountpoint string, h ho
 		case <-signals:
 		}
 	}
-	return nil
+	return mountf("%s was in use when its process was told to end", quote(mountpoint))
 }
 
 // recordOf is what the state directory will say of the mount.
-func recordOf(img *openedImage, s mountSpec) (record, error) {
+func recordOf(img *openedImage, srv *fs.Server, s mountSpec) (record, error) {
 	start, err := startOf(os.Getpid())
 	if err != nil {
 		return record{}, err
 	}
 	r := record{
-		Schema: recordSchema, Mountpoint: s.Mountpoint,
+		Schema: recordSchema, Mountpoint: s.Mountpoint, Device: srv.Device(),
 		Ref: img.Name(), Digest: img.Manifest().Descriptor.Digest.String(), Platform: img.platform(),
 		PID: os.Getpid(), PIDStart: start, Started: time.Now().UTC().Truncate(time.Second),
 		CacheDir: s.Image.CacheDir, Layers: img.layers(),

@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/moby/sys/mountinfo"
 	"github.com/urfave/cli/v2"
 )
 
@@ -27,6 +26,7 @@ type record struct {
 	Schema     string        `json:"schema"`
 	ID         string        `json:"id"`
 	Mountpoint string        `json:"mountpoint"`
+	Device     string        `json:"device"` // st_dev of the mount, see fs.Device
 	Ref        string        `json:"ref"`
 	Digest     string        `json:"digest"`
 	Platform   string        `json:"platform"`
@@ -219,25 +219,6 @@ func (d stateDir) read(id string) (record, bool) {
 	var r record
 	err = json.Unmarshal(b, &r)
 	return r, err == nil && r.Schema == recordSchema && r.ID == id && filepath.IsAbs(r.Mountpoint) && r.PID > 0
-}
-
-// The states of a mount.
-const (
-	stateOK       = "ok"       // mounted and served
-	stateDetached = "detached" // gone from the mount table, served until its last user lets go
-	stateDead     = "dead"     // the daemon is gone
-	stateUnknown  = "unknown"  // mounted, and recorded nowhere we can look
-)
-
-// state compares a record with the mount table and the process table.
-func (r *record) state(table []*mountinfo.Info) string {
-	if !r.running() {
-		return stateDead
-	}
-	if !slices.ContainsFunc(table, func(m *mountinfo.Info) bool { return m.Mountpoint == r.Mountpoint }) {
-		return stateDetached
-	}
-	return stateOK
 }
 
 // running reports whether the daemon lives: its pid is there and means the

@@ -3,14 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+	iofs "io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/moby/sys/mountinfo"
+	"ocifs.dev/ocifs/fs"
 )
 
 // testState is a state directory that belongs to the test.
@@ -122,11 +122,26 @@ func TestStateGarbage(t *testing.T) {
 // TestStates compares records with the two tables that tell whether they are
 // true.
 func TestStates(t *testing.T) {
-	table := []*mountinfo.Info{{Mountpoint: "/m", FSType: fsType, Source: "img"}, {Mountpoint: "/other", FSType: fsType, Source: "x"}}
+	table := fs.Table{
+		{ID: 1, Mountpoint: "/", FSType: "ext4"},
+		{ID: 2, Parent: 1, Mountpoint: "/m", FSType: fs.Type, Source: "img", Minor: 50},
+		{ID: 3, Parent: 1, Mountpoint: "/other", FSType: fs.Type, Source: "x", Minor: 51},
+		{ID: 4, Parent: 1, Mountpoint: "/old", FSType: fs.Type, Minor: 52},
+		{ID: 5, Parent: 4, Mountpoint: "/old", FSType: "tmpfs", Minor: 53},
+		{ID: 6, Parent: 1, Mountpoint: "/new", FSType: fs.Type, Minor: 54},
+	}
 	live := thisProcess(t, "/m")
+	live.Device = "0:50"
 	reused := live
 	reused.PIDStart-- // somebody else had the pid before
 	detached := thisProcess(t, "/gone")
+	detached.Device = "0:99"
+	under := thisProcess(t, "/old")
+	under.Device = "0:52"
+	deadUnder := under
+	deadUnder.PIDStart--
+	moved := live
+	moved.Mountpoint, moved.Device = "/gone", "0:54"
 	child := exec.Command("true")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
@@ -147,13 +162,14 @@ func TestStates(t *testing.T) {
 		want string
 	}{
 		{"live", live, stateOK}, {"reused", reused, stateDead}, {"detached", detached, stateDetached}, {"zombie", zombie, stateDead},
+		{"under another", under, stateCovered}, {"dead, under another", deadUnder, stateCovered}, {"moved", moved, stateOK},
 	} {
-		if got := c.r.state(table); got != c.want {
+		if got := c.r.place(table).state; got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)
 		}
 	}
-	all := compare([]record{live}, table)
-	if len(all) != 2 || all[0].State != stateOK || all[1].State != stateUnknown || all[1].Mountpoint != "/other" || all[1].Ref != "x" {
+	all := compare([]record{live, under, moved}, table)
+	if len(all) != 4 || all[0].State != stateOK || all[3].State != stateUnknown || all[3].Mountpoint != "/other" || all[3].Ref != "x" {
 		t.Errorf("%+v", all)
 	}
 }
@@ -195,7 +211,7 @@ func TestStateSweep(t *testing.T) {
 		}
 	}
 	d.sweep()
-	if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(dead); !errors.Is(err, iofs.ErrNotExist) {
 		t.Errorf("of a process that is gone: %v", err)
 	}
 	for _, dir := range []string{mine, d.dir("live")} {

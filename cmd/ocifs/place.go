@@ -1,0 +1,88 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/moby/sys/mountinfo"
+
+	"ocifs.dev/ocifs/fs"
+)
+
+// The states of a mount.
+const (
+	stateOK        = "ok"        // mounted and served
+	stateCovered   = "covered"   // behind another mount on it, or above it
+	stateElsewhere = "elsewhere" // mounted in another mount namespace than ours
+	stateDetached  = "detached"  // in no mount table, served until its last user lets go
+	stateDead      = "dead"      // the daemon is gone
+	stateUnknown   = "unknown"   // mounted, and recorded nowhere we can look
+)
+
+// A place is where the mount of a record is, for who has a mount table.
+type place struct {
+	state string
+	mount *mountinfo.Info // nil: in no table
+	cover *mountinfo.Info // what hides it, if it is covered
+}
+
+// place finds the mount of a record: in the table, which is ours, or else in
+// that of its daemon.
+func (r *record) place(table fs.Table) place {
+	running := r.running()
+	if m := r.in(table); m != nil && (running || m.Mountpoint == r.Mountpoint) {
+		switch cover := table.Hiding(m); {
+		case cover != nil:
+			return place{stateCovered, m, cover}
+		case !running:
+			return place{stateDead, m, nil}
+		}
+		return place{stateOK, m, nil}
+	}
+	if !running {
+		return place{state: stateDead}
+	}
+	if theirs, err := fs.TableOf(r.PID); err == nil {
+		if m := r.in(theirs); m != nil {
+			return place{stateElsewhere, m, nil}
+		}
+	}
+	return place{state: stateDetached}
+}
+
+// in is the record's mount in a table: at its mountpoint, or where it has been
+// moved to, or bound; nil if it is not there.
+func (r *record) in(table fs.Table) *mountinfo.Info {
+	ours := slices.DeleteFunc(table.Ours(), func(m *mountinfo.Info) bool { return fs.Device(m) != r.Device })
+	for _, m := range ours {
+		if m.Mountpoint == r.Mountpoint {
+			return m
+		}
+	}
+	if len(ours) > 0 {
+		return ours[0]
+	}
+	return nil
+}
+
+// recordOfMount is the record of a mount in our table.
+func recordOfMount(records []record, m *mountinfo.Info) *record {
+	var found *record
+	for i := range records {
+		r := &records[i]
+		// A killed daemon's device may be another's by now.
+		if r.Device == fs.Device(m) && (found == nil || r.running()) {
+			found = r
+		}
+	}
+	return found
+}
+
+// lastAt is the record of the youngest mount at path.
+func lastAt(records []record, path string) *record {
+	for i := range slices.Backward(records) {
+		if records[i].Mountpoint == path {
+			return &records[i]
+		}
+	}
+	return nil
+}
