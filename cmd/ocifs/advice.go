@@ -62,9 +62,7 @@ func advice(err error) []string {
 	)
 	switch {
 	case errors.As(err, &platform):
-		if len(platform.Have) > 0 {
-			return []string{"choose one with --platform " + strings.Join(platform.Have, ", ")}
-		}
+		return platformAdvice(platform.Have)
 	case isMountError(err):
 		return mountAdvice(err)
 	case errors.As(err, &ca):
@@ -89,6 +87,24 @@ func advice(err error) []string {
 		return []string{"check who may do that, or run ocifs as that user"}
 	}
 	return nil
+}
+
+// platformAdvice names the platforms that there are as one can type them.
+func platformAdvice(have []string) []string {
+	var names []string
+	for _, p := range have {
+		if _, err := image.ParsePlatform(p); err != nil {
+			continue // written by somebody who meant something else
+		}
+		if strings.ContainsAny(p, "()") {
+			p = "'" + p + "'"
+		}
+		names = append(names, p)
+	}
+	if names == nil {
+		return nil
+	}
+	return []string{"choose one with --platform " + strings.Join(names, ", ")}
 }
 
 // noConnection says whether there was nobody to talk to.

@@ -177,7 +177,7 @@ func platformOf(d ocispec.Descriptor) string {
 }
 
 func platformName(p ocispec.Platform) string {
-	return platforms.FormatAll(platforms.Normalize(p))
+	return image.FormatPlatform(platforms.Normalize(p))
 }
 
 func inspectText(u *ui, m *image.Manifest, tocs *descriptorInfo) error {

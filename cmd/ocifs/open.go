@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/containerd/platforms"
 	"github.com/urfave/cli/v2"
 
 	"ocifs.dev/ocifs/cache"
@@ -38,8 +37,8 @@ func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
 		return s, usagef("image reference %w", err).with("ocifs --help shows how to name an image")
 	}
 	if s.Platform = cc.String("platform"); s.Platform != "" {
-		if _, err := platforms.Parse(s.Platform); err != nil {
-			return s, usagef("--platform %q: %w", s.Platform, err).with("as in linux/arm64 or linux/arm/v7")
+		if _, err := image.ParsePlatform(s.Platform); err != nil {
+			return s, usagef("--platform %q: %w", s.Platform, err).with("as in linux/arm64, linux/arm/v7 or 'windows(10.0.20348)/amd64'")
 		}
 	}
 	if s.Index, err = image.ParsePolicy(cc.String("index")); err != nil {

@@ -29,8 +29,7 @@ const (
 // Options say which image, and who wants to hear what. The zero value is
 // useful.
 type Options struct {
-	// Platform is the one wanted, as in "linux/arm64" or "linux/arm/v7"; ""
-	// is the host's.
+	// Platform is the one wanted, as ParsePlatform reads it; "" is the host's.
 	Platform string
 	// Index says whose word is taken on layers that were not read whole here;
 	// "" is PolicyRepository.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,9 +104,19 @@ func TestPlatform(t *testing.T) {
 		{"no platform, but in the configuration", lt.Index{Tag: "t", Manifests: []lt.Document{bare("a", "linux/arm64"), bare("b", "linux/amd64")}}, "linux/amd64", "b"},
 		{"a platform goes before none", lt.Index{Tag: "t", Manifests: []lt.Document{bare("a", "linux/amd64"), named("b", platform("linux/amd64"))}}, "linux/amd64", "b"},
 		{"a feature that isn't there", lt.Index{Tag: "t", Manifests: []lt.Document{needs("sse4"), named("b", platform("linux/amd64"))}}, "linux/amd64", "b"},
+		{"a newer arm64", list("linux/arm/v7", "linux/arm64/v8"), "linux/arm64/v9", "linux/arm64/v8"},
+		{"the nearest arm64", list("linux/arm64/v8", "linux/arm64/v8.2", "linux/arm64/v9"), "linux/arm64/v8.5", "linux/arm64/v8.2"},
+		{"arm64 that runs arm", list("linux/arm/v7"), "linux/arm64", "linux/arm/v7"},
+		{"a newer amd64", list("linux/386", "linux/amd64"), "linux/amd64/v3", "linux/amd64"},
+		{"the nearest amd64", list("linux/amd64", "linux/amd64/v2", "linux/amd64/v4"), "linux/amd64/v3", "linux/amd64/v2"},
+		{"no newer amd64", list("linux/amd64/v2"), "linux/amd64", "no image for linux/amd64 (there are linux/amd64/v2)"},
+		{"a feature that is asked for", lt.Index{Tag: "t", Manifests: []lt.Document{named("b", platform("linux/amd64")), needs("sse4")}}, "linux(+sse4)/amd64", "sse4"},
+		{"a feature that is missing", lt.Index{Tag: "t", Manifests: []lt.Document{needs("sse4")}}, "linux/amd64", "no image for linux/amd64 (there are linux(+sse4)/amd64)"},
+		{"another version", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.0.14393")}}, "windows(10.0.17763)/amd64", "no image for windows(10.0.17763)/amd64 (there are windows(10.0.14393)/amd64)"},
+		{"the version's build", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.0.20348.1"), windows("10.0.26100.2")}}, "windows(10.0.26100)/amd64", "10.0.26100.2"},
 		{"a version of the system", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.0.14393"), windows("10.0.20348")}}, "windows(10.0.20348)/amd64", "10.0.20348"},
 		{"no index, another platform", func() lt.Document { m := bare("a", "linux/arm64"); m.Tag = "t"; return m }(), "linux/amd64", "no image for linux/amd64 (there are linux/arm64)"},
-		{"not a platform", list("linux/amd64"), "linux/amd64/v1/x", `platform "linux/amd64/v1/x"`},
+		{"not a platform", list("linux/amd64"), "linux/amd64/v1/x", `platform "linux/amd64/v1/x": more than OS/ARCH/VARIANT`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := resolve(t, layout(t, "t", c.index), c.platform)
@@ -152,9 +163,43 @@ func TestNesting(t *testing.T) {
 	}
 }
 
+// TestParsePlatform reads platforms as people write them.
+func TestParsePlatform(t *testing.T) {
+	for s, want := range map[string]string{
+		"linux/arm64": "linux/arm64", "linux/arm/v7": "linux/arm/v7", "Linux/x86_64": "linux/amd64", "arm64": runtime.GOOS + "/arm64",
+		"windows(10.0.20348)/amd64": "windows(10.0.20348)/amd64", "linux(+b+a)/amd64": "linux(+a+b)/amd64",
+		"windows(10.0.1+win32k)/amd64": "windows(10.0.1+win32k)/amd64",
+	} {
+		if p, err := image.ParsePlatform(s); err != nil || image.FormatPlatform(p) != want {
+			t.Errorf("%s: %s, %v", s, image.FormatPlatform(p), err)
+		}
+	}
+	for s, want := range map[string]string{
+		"bogus": "neither an architecture", "linux": "without an architecture", "windows(10.0.1)": "without an architecture",
+		"linux/amd64/v1/x": "more than", "linux/": "not of the form", "linux(/amd64": "not of the form", "*": "neither", "linux/a b": "not of the form", "": "neither",
+	} {
+		if p, err := image.ParsePlatform(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, %v", s, p, err)
+		}
+	}
+}
+
+// TestManyManifests finds the nested index behind any number of manifests that
+// need not be read.
+func TestManyManifests(t *testing.T) {
+	x := lt.Index{Tag: "t"}
+	for i := range 300 {
+		x.Manifests = append(x.Manifests, named(strconv.Itoa(i), platform("linux/arm64")))
+	}
+	x.Manifests = append(x.Manifests, lt.Index{Manifests: []lt.Document{named("it", platform("linux/amd64"))}})
+	if m, err := resolve(t, layout(t, "t", x), "linux/amd64"); err != nil || lookAnnotation(t, m) != "it" {
+		t.Error(err)
+	}
+}
+
 // TestUnlabelled looks for a platform in so many configurations and no more.
 func TestUnlabelled(t *testing.T) {
-	for n, want := range map[int]string{200: "no image for linux/amd64", 300: "more than 256 manifests"} {
+	for n, want := range map[int]string{200: "no image for linux/amd64", 300: "more than 256 documents"} {
 		x := lt.Index{Tag: "t"}
 		for i := range n {
 			m := named(strconv.Itoa(i), nil)

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 // Bounds of the walk through nested image indexes: real ones are two deep and
 // have some twenty entries. The ninth level is refused, and the 257th document
-// if it has to be read for the choice.
+// that has to be read for the choice, however many are listed.
 const (
 	maxNesting   = 8
 	maxDocuments = 256
@@ -21,6 +22,32 @@ const (
 // attestation marks an entry as what BuildKit says about another one; it is
 // listed with the platform unknown/unknown.
 const attestation = "vnd.docker.reference.type"
+
+// ParsePlatform reads a platform as people write it: OS/ARCH or
+// OS/ARCH/VARIANT, as in linux/arm64 or linux/arm/v7, where the system may be
+// OS(VERSION), OS(+FEATURE) or OS(VERSION+FEATURE+FEATURE), as in
+// windows(10.0.20348)/amd64. An ARCH alone is of this machine's system. It is
+// the syntax of containerd, but for an OS alone, which says too little.
+func ParsePlatform(s string) (ocispec.Platform, error) {
+	p, err := platforms.Parse(s)
+	alone := !strings.Contains(s, "/")
+	switch {
+	case err != nil && alone:
+		return p, errors.New("neither an architecture nor OS/ARCH")
+	case err != nil && strings.Count(s, "/") > 2:
+		return p, errors.New("more than OS/ARCH/VARIANT")
+	case err != nil:
+		return p, errors.New("not of the form OS/ARCH or OS/ARCH/VARIANT, where OS may be OS(VERSION+FEATURE)")
+	}
+	if full, err := platforms.Parse(s + "/any"); alone && err == nil && full.OS == p.OS {
+		return p, errors.New("a system without an architecture")
+	}
+	return p, nil
+}
+
+// FormatPlatform is a platform as ParsePlatform reads it, with all that there
+// is to it. What it came from may have been written by anybody.
+func FormatPlatform(p ocispec.Platform) string { return platforms.FormatAll(p) }
 
 // A NoPlatformError says that an image has nothing for a platform.
 type NoPlatformError struct {
@@ -41,7 +68,8 @@ type chooser struct {
 	r    *resolver
 	want platforms.MatchComparer
 	spec ocispec.Platform
-	seen map[string]bool
+	seen map[string]bool // by digest: what has been listed
+	read int             // documents
 
 	found    []ocispec.Descriptor // manifests listed for a platform that fits
 	unlabels []ocispec.Descriptor // manifests listed for none
@@ -54,23 +82,12 @@ func (c *chooser) choose(ctx context.Context, root *document) (*document, error)
 	if err := c.walk(ctx, root, nil, 1); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(c.found, func(a, b ocispec.Descriptor) int {
-		switch {
-		case c.want.Less(*a.Platform, *b.Platform):
-			return -1
-		case c.want.Less(*b.Platform, *a.Platform):
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(c.found, func(a, b ocispec.Descriptor) int { return c.compare(*a.Platform, *b.Platform) })
 	if len(c.found) > 0 {
 		return c.r.load(ctx, c.found[0])
 	}
-	for i, d := range c.unlabels {
-		if i == maxDocuments {
-			return nil, fmt.Errorf("%s: an image index of more than %d manifests without a platform", root.desc.Digest, maxDocuments)
-		}
-		doc, err := c.r.load(ctx, d)
+	for _, d := range c.unlabels {
+		doc, err := c.load(ctx, d)
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +95,33 @@ func (c *chooser) choose(ctx context.Context, root *document) (*document, error)
 			return doc, err
 		}
 	}
-	return nil, &NoPlatformError{Want: platforms.Format(c.spec), Have: names(c.all)}
+	return nil, &NoPlatformError{Want: FormatPlatform(c.spec), Have: names(c.all)}
+}
+
+// load reads one of the documents that it takes to choose.
+func (c *chooser) load(ctx context.Context, d ocispec.Descriptor) (*document, error) {
+	if c.read == maxDocuments {
+		return nil, fmt.Errorf("%s: more than %d documents would have to be read to choose an image", d.Digest, maxDocuments)
+	}
+	c.read++
+	return c.r.load(ctx, d)
+}
+
+// compare is less than 0 if an image for a is to be taken rather than one for
+// b, both of which fit: the nearer architecture, then the version of the
+// system that was asked for, by its beginning.
+func (c *chooser) compare(a, b ocispec.Platform) int {
+	switch asked := func(p ocispec.Platform) bool { return strings.HasPrefix(p.OSVersion, c.spec.OSVersion) }; {
+	case c.want.Less(a, b):
+		return -1
+	case c.want.Less(b, a):
+		return 1
+	case asked(a) && !asked(b):
+		return -1
+	case asked(b) && !asked(a):
+		return 1
+	}
+	return 0
 }
 
 // configFits says whether the image at doc is for the platform, going by what
@@ -127,10 +170,7 @@ func (c *chooser) entry(ctx context.Context, d ocispec.Descriptor, depth int) er
 			c.all = append(c.all, d)
 			return nil
 		}
-		if len(c.seen) > maxDocuments {
-			return fmt.Errorf("%s: an image index of more than %d documents", d.Digest, maxDocuments)
-		}
-		doc, err := c.r.load(ctx, d)
+		doc, err := c.load(ctx, d)
 		if err != nil {
 			return err
 		}
@@ -146,20 +186,13 @@ func (c *chooser) entry(ctx context.Context, d ocispec.Descriptor, depth int) er
 	return nil
 }
 
-// fits says whether an image for p runs on the wanted platform: the
-// architecture and its variants are package platforms' matter; every feature
-// of the system that the image needs must be wanted, and a version that is
-// wanted must be the image's.
+// fits says whether an image for p runs on the wanted platform. Architecture,
+// variant, the features that the image needs and versions of Windows are
+// package platforms' matter; of other systems, a version that is wanted must be
+// the image's, if it has one.
 func (c *chooser) fits(p ocispec.Platform) bool {
-	if !c.want.Match(p) {
-		return false
-	}
-	for _, f := range p.OSFeatures {
-		if !slices.Contains(c.spec.OSFeatures, f) {
-			return false
-		}
-	}
-	return c.spec.OSVersion == "" || p.OSVersion == "" || c.spec.OSVersion == p.OSVersion
+	return c.want.Match(p) &&
+		(p.OS == "windows" || c.spec.OSVersion == "" || p.OSVersion == "" || c.spec.OSVersion == p.OSVersion)
 }
 
 func isAttestation(d ocispec.Descriptor) bool {
@@ -174,7 +207,7 @@ func names(ds []ocispec.Descriptor) []string {
 		if d.Platform == nil {
 			continue
 		}
-		if n := platforms.FormatAll(*d.Platform); !slices.Contains(s, n) {
+		if n := FormatPlatform(*d.Platform); !slices.Contains(s, n) {
 			s = append(s, n)
 		}
 	}

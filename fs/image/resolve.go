@@ -44,7 +44,7 @@ func Resolve(ctx context.Context, src *fetch.Source, store *cache.Store, o Optio
 	spec, explicit := platforms.DefaultSpec(), o.Platform != ""
 	if explicit {
 		var err error
-		if spec, err = platforms.Parse(o.Platform); err != nil {
+		if spec, err = ParsePlatform(o.Platform); err != nil {
 			return nil, fmt.Errorf("platform %q: %w", o.Platform, err)
 		}
 	}
@@ -65,7 +65,7 @@ func Resolve(ctx context.Context, src *fetch.Source, store *cache.Store, o Optio
 		return nil, err
 	}
 	if explicit && root.index == nil && m.Config.OS != "" && !c.fits(m.Config.Platform) {
-		return nil, &NoPlatformError{Want: platforms.Format(spec), Have: []string{platforms.FormatAll(m.Config.Platform)}}
+		return nil, &NoPlatformError{Want: FormatPlatform(spec), Have: []string{FormatPlatform(m.Config.Platform)}}
 	}
 	m.Name, m.Root, m.RawRoot = src.Name(), root.desc, root.raw
 	if root.index != nil {
