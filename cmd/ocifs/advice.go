@@ -38,7 +38,8 @@ func codeOf(err error) int {
 		return exitUnreachable
 	case errors.Is(err, fetch.ErrNotFound), errors.As(err, &platform):
 		return exitNotFound
-	case errors.Is(err, fetch.ErrUnsupported), errors.Is(err, image.ErrUnsupported), errors.Is(err, index.ErrUnsupported):
+	case errors.Is(err, fetch.ErrUnsupported), errors.Is(err, image.ErrUnsupported), errors.Is(err, index.ErrUnsupported),
+		errors.Is(err, index.ErrLimit):
 		return exitUnsupported
 	}
 	return exitFailure
@@ -80,7 +81,7 @@ func advice(err error) []string {
 	case codeOf(err) == exitIntegrity:
 		return []string{"somebody changed it, or it was damaged on its way; nothing of it was used"}
 	case codeOf(err) == exitUnsupported:
-		return []string{"ocifs inspect shows what it is"}
+		return unsupportedAdvice(err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return []string{"make room, or keep the cache elsewhere with --cache-dir"}
 	case errors.Is(err, iofs.ErrPermission):
@@ -105,6 +106,23 @@ func platformAdvice(have []string) []string {
 		return nil
 	}
 	return []string{"choose one with --platform " + strings.Join(names, ", ")}
+}
+
+// unsupportedAdvice is what makes something readable, or shows more of it.
+func unsupportedAdvice(err error) []string {
+	switch {
+	case errors.Is(err, image.ErrSchema1):
+		return []string{"copy it into a newer form, as skopeo copy --format=oci does"}
+	case errors.Is(err, image.ErrEncrypted):
+		return []string{"decrypt it first, as skopeo copy --decryption-key=KEY does"}
+	case errors.Is(err, image.ErrForeign):
+		return nil // the error says where it is kept
+	case errors.Is(err, image.ErrUnsupported):
+		return []string{"ocifs inspect shows what it is"}
+	case errors.Is(err, index.ErrUnsupported):
+		return []string{"tar, gzip and zstd can be read: compress it anew, as skopeo copy --dest-compress-format=zstd does"}
+	}
+	return nil
 }
 
 // noConnection says whether there was nobody to talk to.

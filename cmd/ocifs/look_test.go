@@ -205,7 +205,7 @@ func TestLookJSON(t *testing.T) {
 	}
 	var i inspected
 	w.decode(&i, "inspect", "--json", w.ref)
-	if i.Schema != "ocifs.dev/inspect/v1" || i.Name != w.ref || len(i.Layers) != 2 || i.Layers[0].Format != "gzip" || i.Layers[1].Format != "zstd" || i.Layers[0].Lazy || i.Selected.Digest != i.Digest || len(i.Config) == 0 {
+	if i.Schema != "ocifs.dev/inspect/v1" || i.Name != w.ref || len(i.Layers) != 2 || i.Layers[0].Format != "gzip" || i.Layers[1].Format != "zstd" || !i.Layers[0].Lazy || i.Selected.Digest != i.Digest || len(i.Config) == 0 {
 		t.Errorf("%+v", i)
 	}
 	var none struct{ Entries []fileInfo }

@@ -10,8 +10,15 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ErrUnsupported says that something is of a kind that ocifs doesn't read.
-var ErrUnsupported = errors.New("unsupported")
+// ErrUnsupported says that something is of a kind that ocifs doesn't read. The
+// others, which are ErrUnsupported, too, say why.
+var (
+	ErrUnsupported = errors.New("unsupported")
+	ErrSchema1     = fmt.Errorf("%w: a Docker schema 1 manifest, which was retired in 2019", ErrUnsupported)
+	ErrArtifact    = fmt.Errorf("%w: not a container image", ErrUnsupported)
+	ErrEncrypted   = fmt.Errorf("%w: an encrypted layer", ErrUnsupported)
+	ErrForeign     = fmt.Errorf("%w: a foreign layer, kept elsewhere than the image", ErrUnsupported)
+)
 
 // The media types of Docker's documents, which mean the same as OCI's.
 const (
@@ -31,9 +38,6 @@ type document struct {
 
 // load reads and parses the document at d.
 func (r *resolver) load(ctx context.Context, d ocispec.Descriptor) (*document, error) {
-	if strings.HasPrefix(d.MediaType, dockerSchema1) {
-		return nil, fmt.Errorf("%w: %s is a Docker schema 1 manifest, which was retired in 2019", ErrUnsupported, d.Digest)
-	}
 	b, err := r.read(ctx, d)
 	if err != nil {
 		return nil, err
@@ -46,22 +50,41 @@ func (r *resolver) load(ctx context.Context, d ocispec.Descriptor) (*document, e
 	return doc, nil
 }
 
+// A head is what tells documents apart.
+type head struct {
+	SchemaVersion int             `json:"schemaVersion"`
+	MediaType     string          `json:"mediaType"`
+	Manifests     json.RawMessage `json:"manifests"`
+	Config        json.RawMessage `json:"config"`
+	Layers        json.RawMessage `json:"layers"`
+	FSLayers      json.RawMessage `json:"fsLayers"`
+}
+
+func (h *head) schema1() bool { return h.SchemaVersion == 1 || h.FSLayers != nil }
+
+// ownType is what a document says or shows of its media type, "" if nothing.
+func ownType(b []byte) string {
+	var h head
+	switch {
+	case unmarshal(b, &h) != nil:
+		return ""
+	case h.MediaType == "" && h.schema1():
+		return dockerSchema1 + "+json"
+	case h.MediaType == "" && h.Manifests == nil && h.Config == nil && h.Layers == nil:
+		return ""
+	}
+	return mediaType(h.MediaType, h.Manifests != nil)
+}
+
 // parse decides by media type what a document is, and refuses one that could
 // be taken for two things (CVE-2021-41190).
 func parse(d ocispec.Descriptor, b []byte) (*document, error) {
-	var head struct {
-		SchemaVersion int             `json:"schemaVersion"`
-		MediaType     string          `json:"mediaType"`
-		Manifests     json.RawMessage `json:"manifests"`
-		Config        json.RawMessage `json:"config"`
-		Layers        json.RawMessage `json:"layers"`
-		FSLayers      json.RawMessage `json:"fsLayers"`
-	}
+	var head head
 	if err := unmarshal(b, &head); err != nil {
 		return nil, fmt.Errorf("not a manifest: %w", err)
 	}
-	if head.SchemaVersion == 1 || head.FSLayers != nil {
-		return nil, fmt.Errorf("%w: a Docker schema 1 manifest, which was retired in 2019", ErrUnsupported)
+	if head.schema1() || strings.HasPrefix(d.MediaType, dockerSchema1) {
+		return nil, ErrSchema1
 	}
 	if head.MediaType != "" && d.MediaType != "" && head.MediaType != d.MediaType {
 		return nil, fmt.Errorf("its descriptor says %q, but it says %q", d.MediaType, head.MediaType)
@@ -101,4 +124,29 @@ func mediaType(own string, isIndex bool) string {
 		return ocispec.MediaTypeImageIndex
 	}
 	return ocispec.MediaTypeImageManifest
+}
+
+// isImage says why the manifest at doc is none of a container image, if so.
+func isImage(doc *document) error {
+	m := doc.manifest
+	if isImageConfig(m.Config.MediaType) {
+		return nil
+	}
+	what := fmt.Sprintf("an artifact of type %q", artifactType(m))
+	if artifactType(m) == "" {
+		what = "a manifest without a configuration"
+	}
+	return fmt.Errorf("%s: %w, but %s", doc.desc.Digest, ErrArtifact, what)
+}
+
+func isImageConfig(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageConfig || mediaType == dockerContainer
+}
+
+// artifactType is what an artifact says it is.
+func artifactType(m *ocispec.Manifest) string {
+	if m.ArtifactType != "" {
+		return m.ArtifactType
+	}
+	return m.Config.MediaType
 }

@@ -35,23 +35,24 @@ func said(index ocispec.Descriptor, named bool, words map[digest.Digest]word) ma
 	return words
 }
 
-// A finder looks for an index of an image's layers, once, when the first layer
-// asks: one that the manifest names, or one that names the manifest.
+// A finder looks for indexes of an image's layers, when the first layer asks:
+// those that the manifest names, and those that name the manifest.
 type finder struct {
 	r     *resolver
 	m     *Manifest
 	o     Options
 	fresh bool // ask, whatever is remembered
 
-	once  sync.Once
-	words map[digest.Digest]word // by layer; what word has found
-	every []map[digest.Digest]word
-	errs  []error // these two are what all has found
+	finding sync.Once              // of the first that there is, for word
+	words   map[digest.Digest]word // by layer
+	listing sync.Once              // of all that there are, for all
+	every   []map[digest.Digest]word
+	errs    []error
 }
 
 // word is what the index says of a layer, if there is an index and it does.
 func (f *finder) word(ctx context.Context, layer digest.Digest) (word, bool) {
-	f.once.Do(func() { f.words = f.find(ctx) })
+	f.finding.Do(func() { f.words = f.find(ctx) })
 	w, ok := f.words[layer]
 	return w, ok && w.table.Digest != ""
 }
@@ -216,8 +217,13 @@ func (l *layer) indexed(ctx context.Context, p *planner) (bool, error) {
 		l.warn(p, fmt.Sprintf("its index can't be used: %v", err))
 		return false, nil
 	}
-	l.origin, l.key = w.origin, "space-"+l.believed(string(w.origin), w.table.Digest)
+	l.origin, l.key = w.origin, l.spaceOf(w)
 	return true, nil
+}
+
+// spaceOf names the layer's space in the cache if it goes by w.
+func (l *layer) spaceOf(w word) string {
+	return "space-" + l.believed(string(w.origin), w.table.Digest)
 }
 
 func (l *layer) take(p *planner, w word, b []byte) (err error) {

@@ -100,9 +100,9 @@ func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *ca
 		}
 	}()
 	for i, d := range m.Layers() {
-		format, err := layerFormat(d)
+		format, err := LayerFormat(d)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("layer %d %s: %w", i+1, d.Digest, err)
 		}
 		blob, err := src.Blob(ctx, d)
 		if err != nil {

@@ -243,6 +243,7 @@ func laughs(t *testing.T, n int) string {
 func TestDocuments(t *testing.T) {
 	const (
 		empty  = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+		other  = "sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
 		config = `"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"` + empty + `","size":0}`
 	)
 	for _, c := range []struct{ name, doc, want string }{
@@ -254,7 +255,10 @@ func TestDocuments(t *testing.T) {
 		{"neither", `{"schemaVersion":2}`, "no manifest under the media type"},
 		{"a key twice", `{"schemaVersion":2,` + config + `,"layers":[],"layers":[]}`, `the key "layers" twice`},
 		{"an artifact", `{"schemaVersion":2,"artifactType":"text/x","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"` + empty + `","size":2},"layers":[]}`,
-			`unsupported: sha256:`},
+			`: unsupported: not a container image, but an artifact of type "text/x"`},
+		{"no configuration", `{"schemaVersion":2,"layers":[]}`, "but a manifest without a configuration"},
+		{"an empty configuration", `{"schemaVersion":2,` + config + `,"layers":[]}`, "its descriptor says that it has 0 bytes"},
+		{"an empty layer", `{"schemaVersion":2,` + strings.Replace(config, `"size":0`, `"size":2`, 1) + `,"layers":[{"digest":"` + other + `","size":0}]}`, "layer 1: " + other + ": its descriptor says that it has 0 bytes"},
 		{"no such configuration", `{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:../../x","size":2},"layers":[]}`, "digest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -277,9 +281,9 @@ func TestMediaTypes(t *testing.T) {
 		{"application/vnd.docker.image.rootfs.diff.tar.zstd", ""},
 		{"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "foreign layer"},
 		{"application/vnd.oci.image.layer.nondistributable.v1.tar", "foreign layer"},
-		{"application/vnd.oci.image.layer.v1.tar+gzip+encrypted", "is encrypted"},
-		{"application/vnd.sylabs.image.layer.v1.squashfs", "has the media type"},
-		{"application/vnd.oci.image.layer.v1.tar+lzma", "has the media type"},
+		{"application/vnd.oci.image.layer.v1.tar+gzip+encrypted", "encrypted layer"},
+		{"application/vnd.sylabs.image.layer.v1.squashfs", "layer of the media type"},
+		{"application/vnd.oci.image.layer.v1.tar+lzma", "layer of the media type"},
 	} {
 		img := lt.Image{Tag: "t", Layers: []lt.Layer{lt.NewLayer(tar, tar, c.mediaType)}}
 		got := ""

@@ -9,16 +9,20 @@ import (
 	"ocifs.dev/ocifs/index"
 )
 
-// layerFormat says how the layer at d is stored, going by its media type; 0 is
-// for its first bytes to decide. What is no layer of a root file system, or
-// can't be read, is an ErrUnsupported that says why.
-func layerFormat(d ocispec.Descriptor) (index.Format, error) {
+// LayerFormat says how the layer at d is stored, going by its media type; the
+// layer's first bytes have the last word. What is no layer of a root file
+// system, or can't be read, is an ErrUnsupported that says why.
+func LayerFormat(d ocispec.Descriptor) (index.Format, error) {
 	mt, encrypted := strings.CutSuffix(d.MediaType, "+encrypted")
 	switch {
 	case encrypted:
-		return 0, fmt.Errorf("%w: layer %s is encrypted (%s)", ErrUnsupported, d.Digest, d.MediaType)
+		return 0, fmt.Errorf("%w (%s)", ErrEncrypted, d.MediaType)
 	case strings.Contains(mt, ".nondistributable."), strings.Contains(mt, ".foreign."):
-		return 0, fmt.Errorf("%w: layer %s is a foreign layer (%s), kept elsewhere than the image", ErrUnsupported, d.Digest, d.MediaType)
+		at := ""
+		if len(d.URLs) > 0 {
+			at = " at " + strings.Join(d.URLs, ", ")
+		}
+		return 0, fmt.Errorf("%w%s (%s)", ErrForeign, at, d.MediaType)
 	}
 	for _, prefix := range layerTypes {
 		suffix, ok := strings.CutPrefix(mt, prefix)
@@ -34,7 +38,7 @@ func layerFormat(d ocispec.Descriptor) (index.Format, error) {
 			return index.Zstd, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: layer %s has the media type %q", ErrUnsupported, d.Digest, d.MediaType)
+	return 0, fmt.Errorf("%w: a layer of the media type %q", ErrUnsupported, d.MediaType)
 }
 
 // layerTypes are the media types of tar layers, but for the compression.

@@ -76,7 +76,7 @@ func (l *layer) remembered(_ context.Context, p *planner) (bool, error) {
 	if toc.DiffID() != l.diffID {
 		return false, &index.DigestError{What: "diffID", Want: string(l.diffID), Got: string(toc.DiffID())}
 	}
-	if l.desc.Size > 0 && l.desc.Size != toc.BlobSize() {
+	if l.desc.Size != toc.BlobSize() {
 		return false, &index.DigestError{What: "layer size", Want: fmt.Sprint(l.desc.Size), Got: fmt.Sprint(toc.BlobSize())}
 	}
 	l.toc, l.origin, l.key = toc, OriginCache, objectKey("space", l.desc.Digest)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -41,37 +40,8 @@ func (m *Manifest) Layers() []ocispec.Descriptor { return m.layers }
 // ErrUnsupported, that what is there isn't an image ocifs can read; errors of
 // src are passed on.
 func Resolve(ctx context.Context, src *fetch.Source, store *cache.Store, o Options) (*Manifest, error) {
-	spec, explicit := platforms.DefaultSpec(), o.Platform != ""
-	if explicit {
-		var err error
-		if spec, err = ParsePlatform(o.Platform); err != nil {
-			return nil, fmt.Errorf("platform %q: %w", o.Platform, err)
-		}
-	}
-	r := &resolver{src: src, store: store, warn: o.warn}
-	root, err := r.root(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := &chooser{r: r, want: platforms.Only(spec), spec: spec, seen: map[string]bool{}}
-	doc := root
-	if root.index != nil {
-		if doc, err = c.choose(ctx, root); err != nil {
-			return nil, err
-		}
-	}
-	m, err := r.image(ctx, doc)
-	if err != nil {
-		return nil, err
-	}
-	if explicit && root.index == nil && m.Config.OS != "" && !c.fits(m.Config.Platform) {
-		return nil, &NoPlatformError{Want: FormatPlatform(spec), Have: []string{FormatPlatform(m.Config.Platform)}}
-	}
-	m.Name, m.Root, m.RawRoot = src.Name(), root.desc, root.raw
-	if root.index != nil {
-		m.Platforms = root.index.Manifests
-	}
-	return m, nil
+	_, m, err := Describe(ctx, src, store, o)
+	return m, err
 }
 
 // A resolver reads documents, from the cache where it has them.
@@ -81,14 +51,6 @@ type resolver struct {
 	warn  func(string)
 }
 
-func (r *resolver) root(ctx context.Context) (*document, error) {
-	d, err := r.src.Resolve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return r.load(ctx, d)
-}
-
 // image reads the configuration of the manifest at doc, and holds the two
 // against each other.
 func (r *resolver) image(ctx context.Context, doc *document) (*Manifest, error) {
@@ -96,13 +58,12 @@ func (r *resolver) image(ctx context.Context, doc *document) (*Manifest, error) 
 		return nil, fmt.Errorf("%w: %s is not a manifest", ErrUnsupported, doc.desc.Digest)
 	}
 	m := &Manifest{Descriptor: doc.desc, Raw: doc.raw, layers: doc.manifest.Layers, annotations: doc.manifest.Annotations}
-	if !isImageConfig(doc.manifest.Config.MediaType) {
-		return nil, fmt.Errorf("%w: %s is not a container image, but an artifact of type %q",
-			ErrUnsupported, doc.desc.Digest, artifactType(doc.manifest))
+	if err := isImage(doc); err != nil {
+		return nil, err
 	}
 	for i, d := range m.layers {
-		if err := d.Digest.Validate(); err != nil {
-			return nil, fmt.Errorf("%s: layer %d: digest %q: %w", doc.desc.Digest, i+1, d.Digest, err)
+		if err := checkLayer(d); err != nil {
+			return nil, fmt.Errorf("%s: layer %d: %w", doc.desc.Digest, i+1, err)
 		}
 	}
 	var err error
@@ -120,8 +81,23 @@ func (r *resolver) image(ctx context.Context, doc *document) (*Manifest, error) 
 	return m, nil
 }
 
+// checkLayer says what is wrong with a layer's descriptor, by itself. Its size
+// is a promise, too, so it can't be left out.
+func checkLayer(d ocispec.Descriptor) error {
+	if err := d.Digest.Validate(); err != nil {
+		return fmt.Errorf("digest %q: %w", d.Digest, err)
+	}
+	if d.Size < 0 || d.Size == 0 && d.Digest != d.Digest.Algorithm().FromBytes(nil) {
+		return fmt.Errorf("%s: its descriptor says that it has %d bytes", d.Digest, d.Size)
+	}
+	return nil
+}
+
 func (r *resolver) config(ctx context.Context, d ocispec.Descriptor) (ocispec.Image, []byte, error) {
 	var c ocispec.Image
+	if d.Size <= 0 { // read takes 0 as unknown, which a manifest has no right to leave
+		return c, nil, fmt.Errorf("configuration %s: its descriptor says that it has %d bytes", d.Digest, d.Size)
+	}
 	b, err := r.read(ctx, d)
 	if err != nil {
 		return c, nil, fmt.Errorf("configuration: %w", err)
@@ -164,16 +140,4 @@ func (r *resolver) read(ctx context.Context, d ocispec.Descriptor) ([]byte, erro
 // objectKey names something about the blob with digest d in the cache.
 func objectKey(kind string, d digest.Digest) string {
 	return kind + "-" + d.Algorithm().String() + "-" + d.Encoded()
-}
-
-func isImageConfig(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageConfig || mediaType == dockerContainer
-}
-
-// artifactType is what an artifact says it is.
-func artifactType(m *ocispec.Manifest) string {
-	if m.ArtifactType != "" {
-		return m.ArtifactType
-	}
-	return m.Config.MediaType
 }

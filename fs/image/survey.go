@@ -90,7 +90,7 @@ func (l *layer) claims(ctx context.Context, p *planner) (claims []Claim, errs []
 
 // all looks in every place, once, and says what went wrong.
 func (f *finder) all(ctx context.Context) ([]map[digest.Digest]word, []error) {
-	f.once.Do(func() {
+	f.listing.Do(func() {
 		for _, p := range f.places() {
 			words, err := p.look(ctx)
 			if err != nil {

@@ -1,0 +1,74 @@
+package image
+
+import (
+	"context"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ocifs.dev/ocifs/cache"
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/index"
+)
+
+// An Outlook is how a layer would be read if the image were opened now.
+type Outlook struct {
+	Descriptor ocispec.Descriptor
+	Err        error  // it can't be: an ErrUnsupported that says why
+	Origin     Origin // of its table of contents; OriginRead: there is none, the layer would be read whole first
+	Cached     int64  // so many bytes of the decoded space are in store
+	Decoded    int64  // of so many; 0: nobody here knows
+}
+
+// Foresee tells of each layer of m, the base first, how it would be read. It
+// asks what Open would ask, of whoever may be asked as o.Index says, and reads
+// no layer and no table of contents that isn't in store. So what it foresees of
+// those can turn out otherwise: a layer may lack the table that its manifest
+// tells of, and is then read whole.
+func Foresee(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store, o Options) ([]Outlook, error) {
+	p := &planner{src: src, store: store, o: o, life: ctx}
+	p.found = &finder{r: &resolver{src, store, o.warn}, m: m, o: o}
+	all := make([]Outlook, len(m.Layers()))
+	for i, d := range m.Layers() {
+		l := &layer{n: i, desc: d, diffID: m.Config.RootFS.DiffIDs[i]}
+		all[i] = Outlook{Descriptor: d, Origin: OriginRead}
+		if _, all[i].Err = LayerFormat(d); all[i].Err != nil {
+			continue
+		}
+		if err := l.foresee(ctx, p, &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// foresee is plan, but for what that reads.
+func (l *layer) foresee(ctx context.Context, p *planner, o *Outlook) error {
+	toc, err := load(p.store, objectKey("toc", l.desc.Digest))
+	if err != nil {
+		return err
+	}
+	key := objectKey("space", l.desc.Digest)
+	switch {
+	case toc != nil && toc.DiffID() == l.diffID && p.o.Index.allows(PolicyLocal):
+		o.Origin = OriginCache
+	case p.o.Index.allows(PolicyTrusted) && index.Hints{Annotations: l.desc.Annotations}.TOCDigest() != "":
+		o.Origin = OriginLayer
+		believed := l.believed("layer", l.desc.Annotations)
+		key = "space-" + believed
+		if toc, err = load(p.store, "toc-"+believed); err != nil {
+			return err
+		}
+	case p.o.Index.allows(PolicyTrusted):
+		if w, ok := p.found.word(ctx, l.desc.Digest); ok {
+			o.Origin, key, toc = w.origin, l.spaceOf(w), nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	o.Cached = p.store.Present(key)
+	if toc != nil {
+		o.Decoded = toc.Size()
+	}
+	return nil
+}
