@@ -31,6 +31,16 @@ func TestPresent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	sp.flights.Wait() // a chunk is delivered before it is kept
+	if n := s.Present("k"); n != int64(2*len(want)) {
+		t.Errorf("%d bytes", n)
+	}
+	if n := s.Present("none"); n != 0 {
+		t.Errorf("%d bytes of nothing", n)
+	}
+	if all, err := s.Entries(); len(all) != 1 || err != nil {
+		t.Errorf("%v, %v", all, err)
+	}
 	var got []int
 	sp.Present(func(i int) { got = append(got, i) })
 	if !slices.Equal(got, want) {
