@@ -24,6 +24,7 @@ its layers, with how a mount would read each of them now:
   cached: 40 %                 it was read whole before; that much of it is here
   lazy: eStargz TOC            in pieces, by a table of contents that it brings
   lazy: zstd:chunked TOC       the same
+  lazy: TOC image              the same, but that lies beside the image
   lazy: SOCI                   in pieces, by a SOCI index
   lazy: ocifs index            in pieces, by an index pushed to the repository
   one pass first, then lazy    whole, once; that leaves a table of contents here

@@ -105,6 +105,8 @@ func howRead(o image.Outlook) string {
 		how = "lazy: zstd:chunked TOC"
 	case o.Origin == image.OriginLayer:
 		how = "lazy: eStargz TOC"
+	case o.Origin == image.OriginTOCImage:
+		how = "lazy: TOC image"
 	case o.Origin == image.OriginSOCI:
 		how = "lazy: SOCI"
 	default:

@@ -26,7 +26,7 @@ type Outlook struct {
 // tells of, and is then read whole.
 func Foresee(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store, o Options) ([]Outlook, error) {
 	p := &planner{src: src, store: store, o: o, life: ctx}
-	p.found = &finder{r: &resolver{src, store, o.warn}, m: m, o: o}
+	p.prepare(m, false)
 	all := make([]Outlook, len(m.Layers()))
 	for i, d := range m.Layers() {
 		l := &layer{n: i, desc: d, diffID: m.Config.RootFS.DiffIDs[i]}
@@ -52,11 +52,11 @@ func (l *layer) foresee(ctx context.Context, p *planner, o *Outlook) error {
 	case toc != nil && toc.DiffID() == l.diffID && p.o.Index.allows(PolicyLocal):
 		o.Origin = OriginCache
 	case p.o.Index.allows(PolicyTrusted) && index.Hints{Annotations: l.desc.Annotations}.TOCDigest() != "":
-		o.Origin = OriginLayer
-		believed := l.believed("layer", l.desc.Annotations)
-		key = "space-" + believed
-		if toc, err = load(p.store, "toc-"+believed); err != nil {
-			return err
+		for _, o.Origin = range []Origin{OriginTOCImage, OriginLayer} {
+			key = "space-" + l.vouched(o.Origin)
+			if toc, err = load(p.store, "toc-"+l.vouched(o.Origin)); toc != nil || err != nil {
+				break
+			}
 		}
 	case p.o.Index.allows(PolicyTrusted):
 		if w, ok := p.found.word(ctx, l.desc.Digest); ok {
@@ -65,6 +65,9 @@ func (l *layer) foresee(ctx context.Context, p *planner, o *Outlook) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+	}
+	if err != nil {
+		return err
 	}
 	o.Cached = p.store.Present(key)
 	if toc != nil {

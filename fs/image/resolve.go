@@ -51,6 +51,15 @@ type resolver struct {
 	warn  func(string)
 }
 
+// root is what the source's reference points at.
+func (r *resolver) root(ctx context.Context) (*document, error) {
+	d, err := r.src.Resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.load(ctx, d)
+}
+
 // image reads the configuration of the manifest at doc, and holds the two
 // against each other.
 func (r *resolver) image(ctx context.Context, doc *document) (*Manifest, error) {
