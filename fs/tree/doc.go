@@ -31,6 +31,10 @@
 //
 // Names are never resolved by the host's kernel; ".." stays inside the root.
 //
+// [Single] makes a tree of one layer by itself, as overlayfs stacks layers. A
+// [Builder] makes one of others: several images side by side, a part of one,
+// files that are in no archive.
+//
 // # How a tree is kept
 //
 // A [Node] is an inode, and its number: the position in a breadth-first walk

@@ -83,11 +83,17 @@ func (m *merger) settle() error {
 			} else {
 				i, err = m.target(p.target)
 			}
+			if m.lone != nil && errors.Is(err, syscall.ENOENT) {
+				i, err = 0, nil
+			}
 			if err != nil {
 				return &Error{m.layer, p.entry, err}
 			}
 			p.busy = true
 			chain = append(chain, p)
+			if i == 0 {
+				break
+			}
 		}
 		for _, p := range chain {
 			m.replace(p, i)
@@ -97,12 +103,16 @@ func (m *merger) settle() error {
 	return nil
 }
 
-// replace puts inode i in the place of a stand-in.
+// replace puts inode i in the place of a stand-in; if there is none, its names
+// go.
 func (m *merger) replace(p *pending, i ino) {
 	for _, c := range p.names {
 		if e := &m.dents.list[c]; e.inode == p.inode {
-			e.inode = i
-			m.inodes[i].nlink++
+			if e.inode = i; i != 0 {
+				m.inodes[i].nlink++
+			} else {
+				m.lone.lost++
+			}
 			m.drop(p.inode)
 		}
 	}

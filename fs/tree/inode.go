@@ -101,10 +101,15 @@ func (m *merger) set(typ uint32, list []index.Xattr) uint32 {
 		return 0
 	}
 	m.scratch = appendXattrs(m.scratch[:0], typ, list)
-	i, ok := m.sets[string(m.scratch)]
+	return m.intern(m.scratch)
+}
+
+// intern is the number of a set that is encoded already.
+func (m *merger) intern(set []byte) uint32 {
+	i, ok := m.sets[string(set)]
 	if !ok {
 		i = uint32(len(m.setList))
-		s := string(m.scratch)
+		s := string(set)
 		m.sets[s] = i
 		m.setList = append(m.setList, s)
 	}

@@ -36,7 +36,11 @@ func Merge(layers []*index.TOC) (*Tree, error) {
 	if len(layers) > math.MaxUint16 {
 		return nil, fmt.Errorf("%w: %d layers", index.ErrLimit, len(layers))
 	}
-	m := newMerger(layers)
+	n := 0
+	for _, t := range layers {
+		n += t.NumEntries()
+	}
+	m := newMerger(n)
 	for i, t := range layers {
 		if err := m.merge(i, t); err != nil {
 			return nil, err
@@ -66,18 +70,15 @@ type merger struct {
 	path     path // where the entry before this one was
 	pending  []pending
 	hidden   []did // names that are to vanish when the layer ends
+	lone     *lone // nil unless a layer is to be shown by itself
 	followed int   // bytes of paths made by following symbolic links
 	scratch  []byte
 	stack    []did
 }
 
 // newMerger makes a merger whose tree is an empty root directory, with room
-// for all that the layers may bring.
-func newMerger(layers []*index.TOC) *merger {
-	n := 0
-	for _, t := range layers {
-		n += t.NumEntries()
-	}
+// for n names.
+func newMerger(n int) *merger {
 	n = min(n, 1<<20)
 	m := &merger{
 		dents:   newDents(n),
@@ -127,12 +128,16 @@ func (m *merger) entry(e *index.Entry) error {
 	if strings.HasPrefix(base, whiteout) {
 		hides := base[len(whiteout):]
 		switch {
+		case base == opaque && m.lone != nil:
+			return m.lone.note(dir, "", e)
 		case base == opaque:
 			return m.opaque(dir)
 		case strings.HasPrefix(base, reserved):
 			// A file like any other, until the layer ends.
 		case hides == "" || hides == "." || hides == "..":
 			return errors.New("a whiteout of no name")
+		case m.lone != nil:
+			return m.lone.note(dir, hides, e)
 		default:
 			return m.whiteout(dir, hides)
 		}

@@ -19,7 +19,11 @@ func (t *Tree) Xattrs(n Node) []index.Xattr {
 	if t.xattr == nil || t.xattr[n] == 0 {
 		return nil
 	}
-	s := t.xattrs[t.sets[t.xattr[n]]:]
+	return decodeSet(t.xattrs[t.sets[t.xattr[n]]:])
+}
+
+// decodeSet is the set that s begins with.
+func decodeSet(s string) []index.Xattr {
 	count := uvarint(&s)
 	list := make([]index.Xattr, count)
 	for i := range list {
@@ -52,20 +56,23 @@ func uvarint(s *string) uint64 {
 // appendXattrs appends the set of those attributes that a mount may show of a
 // file of that type.
 func appendXattrs(b []byte, typ uint32, list []index.Xattr) []byte {
-	n := 0
+	shown := make([]index.Xattr, 0, len(list))
 	for i := range list {
 		if !hiddenXattr(typ, list[i].Name) {
-			n++
+			shown = append(shown, list[i])
 		}
 	}
-	if n == 0 {
+	return appendSet(b, shown)
+}
+
+// appendSet appends a set, which is nothing if it is empty.
+func appendSet(b []byte, list []index.Xattr) []byte {
+	if len(list) == 0 {
 		return b
 	}
-	b = binary.AppendUvarint(b, uint64(n))
+	b = binary.AppendUvarint(b, uint64(len(list)))
 	for i := range list {
-		if !hiddenXattr(typ, list[i].Name) {
-			b = appendString(appendString(b, list[i].Name), list[i].Value)
-		}
+		b = appendString(appendString(b, list[i].Name), list[i].Value)
 	}
 	return b
 }
