@@ -26,14 +26,14 @@ type Options struct {
 	Digest   digest.Digest // of the blob; "" if there is no promise to hold it to
 	Size     int64         // of the blob; 0 if there is no promise
 	DiffID   digest.Digest // of the decoded space; "" if there is no promise
-	Format   Format        // what the media type says; the first bytes have the last word
+	Format   Format        // what the media type says; the first bytes have the last word, unless it is Raw
 	Limits   Limits
 	Warn     func(msg string) // odd but harmless things; nil: nobody asks
 	Progress func(blob int64) // bytes of the blob read so far; nil: nobody asks
 }
 
 // Build reads a layer from its first byte to its last, once, and returns its
-// TOC. On the way it gives each decoded chunk to sink. It overlaps reading
+// TOC. Of a blob that o says is Raw it makes one without entries. On the way it gives each decoded chunk to sink. It overlaps reading
 // and hashing of the blob, decompression, and hashing, scanning and keeping
 // of what comes out, in three goroutines with some 8 MiB of buffers; they
 // have ended, and r is closed, when it returns.
@@ -81,6 +81,9 @@ var (
 
 // sniff decides the format by the blob's first bytes.
 func sniff(in *input, o Options) (Format, error) {
+	if o.Format == Raw {
+		return Raw, nil
+	}
 	b, err := in.peek(6)
 	if err != nil && err != io.EOF {
 		return 0, err
@@ -150,7 +153,7 @@ func (b *builder) decoder() (decoder, error) {
 		return newGunzip(b.in, b.o.Warn), nil
 	case Zstd:
 		return newUnzstd(b.in, b.o)
-	case Tar:
+	case Tar, Raw:
 		return plain{b.in}, nil
 	}
 	return nil, errors.ErrUnsupported

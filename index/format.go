@@ -19,7 +19,14 @@ const (
 	// For this one a table of contents was made and kept elsewhere, which
 	// OpenSOCI read; Build sees Tar and Gzip.
 	SOCI
+
+	// Raw is no archive at all: the blob is the decoded space, and nobody looks
+	// into it. It has no entries.
+	Raw
 )
+
+// plain says whether the blob is the decoded space.
+func (f Format) plain() bool { return f == Tar || f == Raw }
 
 // String is the format's name as people write it.
 func (f Format) String() string {
@@ -36,12 +43,14 @@ func (f Format) String() string {
 		return "zstd:chunked"
 	case SOCI:
 		return "soci"
+	case Raw:
+		return "raw"
 	}
 	return fmt.Sprintf("format %d", uint8(f))
 }
 
 // ChunkSize is the length of every chunk but the last of a tar, gzip or zstd
-// layer: 256 KiB. One chunk is what a small read costs: at 256 KiB some 0.25 ms
+// layer, and of a raw blob: 256 KiB. One chunk is what a small read costs: at 256 KiB some 0.25 ms
 // of inflate and a checkpoint index of under 3 % of the layer; a smaller one
 // doubles the index, a larger one the latency. It is a multiple of SHA-256's
 // 64-byte block, which chain.go builds on.

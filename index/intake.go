@@ -32,11 +32,14 @@ func newIntake(b *builder, p *pipe) *intake {
 // run takes in all there is, and completes the TOC but for the blob's part.
 func (k *intake) run() error {
 	t, s := k.b.toc, k.b.stream
-	err := scan(&spaceReader{next: k.next}, k.b.o.Limits, func(e *Entry) error {
-		t.entries = appendEntry(t.entries, e, &k.delta)
-		t.nentries++
-		return nil
-	})
+	var err error
+	if t.format != Raw {
+		err = scan(&spaceReader{next: k.next}, k.b.o.Limits, func(e *Entry) error {
+			t.entries = appendEntry(t.entries, e, &k.delta)
+			t.nentries++
+			return nil
+		})
+	}
 	for err == nil { // what lies behind the archive's end
 		_, err = k.next()
 	}

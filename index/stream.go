@@ -34,7 +34,7 @@ func (s *stream) At(off int64) int { return int(off / ChunkSize) }
 func (s *stream) extent(first, last int) (off, n int64) {
 	start, _ := s.Bounds(first)
 	_, end := s.Bounds(last - 1)
-	if s.format == Tar {
+	if s.format.plain() {
 		return start, end - start
 	}
 	off = s.points[s.before(start)].bit / 8
@@ -63,7 +63,7 @@ func (s *stream) coarse() *stream {
 }
 
 func (s *stream) restart(i int) int {
-	if s.format == Tar {
+	if s.format.plain() {
 		return i
 	}
 	start, _ := s.Bounds(i)
@@ -105,7 +105,7 @@ func (s *stream) decode(src io.Reader, windows io.ReaderAt, first, last int, emi
 // decoded space that is.
 func (s *stream) open(src io.Reader, windows io.ReaderAt, first int) (decoder, int64, error) {
 	start, _ := s.Bounds(first)
-	if s.format == Tar {
+	if s.format.plain() {
 		return plain{src}, start, nil
 	}
 	p := s.points[s.before(start)]
@@ -184,7 +184,7 @@ func (s *stream) check() error {
 		}
 		last = p
 	}
-	if len(s.points) == 0 && s.format != Tar && s.size > 0 || s.format == Tar && s.blob != s.size {
+	if len(s.points) == 0 && !s.format.plain() && s.size > 0 || s.format.plain() && s.blob != s.size {
 		return fmt.Errorf("%w: nowhere to begin", errFile)
 	}
 	return nil

@@ -21,14 +21,14 @@ type tiling interface {
 	append(b []byte) []byte
 }
 
-var _ = []tiling{(*stream)(nil), (*parts)(nil), (*spans)(nil)}
+var _ = []tiling{(*stream)(nil), (*parts)(nil), (*spans)(nil), (*unread)(nil)}
 
 // parseTiling reads the section of a stored TOC that its format calls for, to
 // the section's end. It checks every number, so that no method of the tiling
 // can panic or reach beyond the blob.
 func (t *TOC) parseTiling(f *fields) (tiling, error) {
 	switch t.format {
-	case Tar, Gzip, Zstd:
+	case Tar, Gzip, Zstd, Raw:
 		s, err := parseStream(f, t.format, t.size, t.blobSize)
 		if err == nil && !s.proves(t.diffID) {
 			err = fmt.Errorf("%w: the chain does not end in the diffID", errFile)
