@@ -117,6 +117,9 @@ func mountFlags(o Options) uintptr {
 	if o.Dev {
 		flags &^= unix.MS_NODEV
 	}
+	if o.NoExec {
+		flags |= unix.MS_NOEXEC
+	}
 	return flags
 }
 

@@ -22,6 +22,9 @@ func mountHelped(p *mountpoint, o Options) (int, error) {
 	defer unix.Close(ours)
 	defer theirs.Close()
 	options := fmt.Sprintf("ro,nosuid,nodev,fsname=%s,subtype=%s,%s", escapeOption(sourceName(o)), subtype, kernelOptions(o))
+	if o.NoExec {
+		options = "noexec," + options
+	}
 	if err := fusermount(theirs, "-o", options, "--", p.path); err != nil {
 		return -1, err
 	}

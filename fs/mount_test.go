@@ -81,6 +81,17 @@ func TestMountTable(t *testing.T) {
 	}
 }
 
+// TestNoExec lets programs be read, and not run.
+func TestNoExec(t *testing.T) {
+	src := source(t, func(f *fake) { f.file("script", "#!/bin/sh\necho ran\n", mode(0o755)) })
+	for noExec, want := range map[bool]string{false: "ran", true: "no"} {
+		m := mount(t, src, fs.Options{NoExec: noExec})
+		if got := shell(t, `"$1" 2>/dev/null || { cat "$1" >&2; echo no; }`, m.path("script")); got != want {
+			t.Errorf("NoExec %t: %s, want %s", noExec, got, want)
+		}
+	}
+}
+
 func TestMountpoint(t *testing.T) {
 	needFUSE(t)
 	dir := t.TempDir()

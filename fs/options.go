@@ -45,6 +45,9 @@ type Options struct {
 	// neither.
 	Suid, Dev bool
 
+	// NoExec lets nobody run programs.
+	NoExec bool
+
 	// Logger gets one record for a read that failed (error), and what the
 	// FUSE library has to say (debug). nil: nothing is logged.
 	Logger *slog.Logger

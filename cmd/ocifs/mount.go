@@ -27,10 +27,21 @@ is kept, and later mounts have it at once.
 
 Root can mount anywhere; others need fusermount3 and a directory of their own.
 
-The options of -o: nosuid and nodev make setuid bits and device nodes dead, as
-they always are in mounts of users; allow_other lets other users in, as far as
-the permissions in the image do (root's mounts always have it); and any flag, as
-name=value. Those of mount(8) and fstab(5) that mean nothing here are ignored.`,
+The options of -o, of which the last one wins, are these and no others:
+
+  suid, nosuid  honour setuid bits, or not (root's mounts do, users' can't)
+  dev, nodev    honour device nodes, or not (the same)
+  exec, noexec  let programs run (as all mounts do), or not
+  allow_other   let other users in, as far as the permissions in the image do
+                (root's mounts always have it; users need user_allow_other in
+                /etc/fuse.conf)
+  rw            ignored with a warning: images are read-only
+  NAME[=VALUE]  any flag below, as in platform=linux/arm64
+
+without effect, as it is so anyway: ro, defaults, default_permissions, async,
+sync, dirsync, silent, lazytime, atime, diratime, relatime, strictatime, and the
+last five with no; and what is for mount(8) and systemd: auto, noauto, nofail,
+_netdev, user, users, nouser, owner, group, comment=…, x-….`,
 		UsageText: `
 $ ocifs mount docker.io/library/python:3.13 /mnt/py
 $ ocifs mount -o nosuid,nodev oci:/srv/images/app:v2 /mnt/app

@@ -29,17 +29,25 @@ func splitOptions(s string) []string {
 	return slices.DeleteFunc(opts, func(o string) bool { return o == "" })
 }
 
-// ignoredOptions are options of mount(8) and fstab(5) that are none of ours,
-// or say what is so anyway.
+// ignoredOptions are generic options of mount(8) that need nothing done. All
+// others either do something (mountFlags.set) or are refused.
 var ignoredOptions = []string{
-	"ro", "exec", "noexec", "async", "defaults", "default_permissions",
-	"atime", "noatime", "relatime", "strictatime", "nodiratime",
+	// So it is anyway: nothing is ever written, be it the time of a read.
+	"ro", "defaults", "default_permissions", "async", "sync", "dirsync", "silent",
+	"atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime",
+	"strictatime", "nostrictatime", "lazytime", "nolazytime",
+	// For mount(8), mount -a and systemd: who mounts, and when. mount(8) puts
+	// what they imply, as noexec by user, into options of their own.
 	"auto", "noauto", "nofail", "_netdev", "user", "users", "nouser", "owner", "group",
 }
+
+// actingOptions are the options that mountFlags.set takes.
+var actingOptions = []string{"suid", "nosuid", "dev", "nodev", "exec", "noexec", "allow_other", "rw"}
 
 // A mountFlags is what -o says of the mount itself.
 type mountFlags struct {
 	Suid, Dev  bool
+	NoExec     bool
 	AllowOther bool
 	Writable   bool // rw was asked for, which no image is
 }
@@ -48,7 +56,7 @@ type mountFlags struct {
 // the option of its name. Root's mounts are root file systems: their setuid
 // programs and device nodes work unless root says otherwise.
 func optionsOf(cc *cli.Context, flags []cli.Flag) (m mountFlags, err error) {
-	m.Suid = os.Geteuid() == 0
+	m.Suid = os.Geteuid() == 0 && mayMount()
 	m.Dev = m.Suid
 	given := map[string]bool{}
 	for _, f := range flags {
@@ -65,7 +73,19 @@ func optionsOf(cc *cli.Context, flags []cli.Flag) (m mountFlags, err error) {
 			return m, err
 		}
 	}
-	return m, nil
+	return m, m.check(mayMount())
+}
+
+// check refuses what can't be had without the right to mount: fusermount3
+// leaves setuid bits and devices dead, whatever it is asked for.
+func (f *mountFlags) check(mayMount bool) error {
+	switch {
+	case f.Suid && !mayMount:
+		return usagef("-o suid: mounts of users, which fusermount3 makes, can't have it")
+	case f.Dev && !mayMount:
+		return usagef("-o dev: mounts of users, which fusermount3 makes, can't have it")
+	}
+	return nil
 }
 
 // readOptions reads the options of -o, in order: those of a mount into f;
@@ -78,7 +98,7 @@ func readOptions(opts []string, f *mountFlags, flags []cli.Flag, set func(name, 
 		case slices.Contains(ignoredOptions, key) && !has, strings.HasPrefix(key, "x-"),
 			key == "user" || key == "comment":
 		case !has && f.set(key):
-		case slices.Contains(ignoredOptions, key):
+		case slices.Contains(ignoredOptions, key), slices.Contains(actingOptions, key):
 			return usagef("-o %s takes no value", key)
 		case key == "remount" || key == "bind" || key == "rbind" || key == "move":
 			return usagef("-o %s: an image cannot be mounted that way", key)
@@ -98,6 +118,8 @@ func (f *mountFlags) set(key string) bool {
 		f.Suid = key == "suid"
 	case "dev", "nodev":
 		f.Dev = key == "dev"
+	case "exec", "noexec":
+		f.NoExec = key == "noexec"
 	case "allow_other":
 		f.AllowOther = true
 	case "rw":
@@ -118,7 +140,7 @@ func flagOption(key, value string, has bool, flags []cli.Flag, set func(name, va
 			known = append(known, f.Names()...)
 		}
 		known = append(known, ignoredOptions...)
-		known = append(known, "suid", "nosuid", "dev", "nodev", "allow_other", "rw")
+		known = append(known, actingOptions...)
 		p := usagef("-o: unknown option %q", key)
 		if s := nearest(name, known); s != "" {
 			return p.with("did you mean " + s + "?")

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ocifs.dev/ocifs/fs"
 )
 
 func TestSplitOptions(t *testing.T) {
@@ -37,6 +39,10 @@ func TestReadOptions(t *testing.T) {
 		{"suid,nosuid,dev,nodev", mountFlags{}, ""},
 		{"nosuid,suid", mountFlags{Suid: true}, ""},
 		{"allow_other,exec,noatime,user", mountFlags{AllowOther: true}, ""},
+		{"exec,noexec,user", mountFlags{NoExec: true}, ""},
+		{"noexec,exec", mountFlags{}, ""},
+		{"ro,defaults,default_permissions,async,sync,dirsync,silent,lazytime,nolazytime,atime,noatime,diratime,nodiratime," +
+			"relatime,norelatime,strictatime,nostrictatime,auto,noauto,nofail,_netdev,user,users,nouser,owner,group", mountFlags{}, ""},
 		{"rw,exec", mountFlags{Writable: true}, ""},
 		{"platform=linux/arm64", mountFlags{}, "platform=linux/arm64"},
 		{"cache-dir=/a,cache_dir=/b", mountFlags{}, "cache-dir=/a cache-dir=/b"},
@@ -56,18 +62,22 @@ func TestReadOptions(t *testing.T) {
 
 func TestReadOptionsRefuses(t *testing.T) {
 	for in, want := range map[string]string{
-		"suidd":       `-o: unknown option "suidd" (did you mean suid?)`,
-		"platfrom=x":  `-o: unknown option "platfrom" (did you mean platform?)`,
-		"qqqqqq":      `-o: unknown option "qqqqqq" (in a value, a comma is written \,)`,
-		"o=x":         `-o: unknown option "o" (in a value, a comma is written \,)`,
-		"option=x":    `-o: unknown option "option" (did you mean option?)`,
-		"platform":    "-o platform needs a value: platform=… ()",
-		"remount":     "-o remount: an image cannot be mounted that way ()",
-		"bind":        "-o bind: an image cannot be mounted that way ()",
-		"ro=1":        "-o ro takes no value ()",
-		"retry=lots":  `-o retry: "lots" is no value for it ()`,
-		"json=quite":  `-o json: "quite" is no value for it ()`,
-		"foreground=": `-o foreground: "" is no value for it ()`,
+		"suidd":         `-o: unknown option "suidd" (did you mean suid?)`,
+		"platfrom=x":    `-o: unknown option "platfrom" (did you mean platform?)`,
+		"qqqqqq":        `-o: unknown option "qqqqqq" (in a value, a comma is written \,)`,
+		"o=x":           `-o: unknown option "o" (in a value, a comma is written \,)`,
+		"option=x":      `-o: unknown option "option" (did you mean option?)`,
+		"platform":      "-o platform needs a value: platform=… ()",
+		"remount":       "-o remount: an image cannot be mounted that way ()",
+		"bind":          "-o bind: an image cannot be mounted that way ()",
+		"nosymfollow":   `-o: unknown option "nosymfollow" (in a value, a comma is written \,)`,
+		"X-mount.mkdir": `-o: unknown option "X-mount.mkdir" (in a value, a comma is written \,)`,
+		"context=x":     `-o: unknown option "context" (in a value, a comma is written \,)`,
+		"noexec=1":      "-o noexec takes no value ()",
+		"ro=1":          "-o ro takes no value ()",
+		"retry=lots":    `-o retry: "lots" is no value for it ()`,
+		"json=quite":    `-o json: "quite" is no value for it ()`,
+		"foreground=":   `-o foreground: "" is no value for it ()`,
 	} {
 		l, err := readLine(newApp(), []string{"mount", "-o", in, "alpine", "/nonexistent"})
 		if err != nil {
@@ -82,4 +92,37 @@ func TestReadOptionsRefuses(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", in, got, want)
 		}
 	}
+}
+
+// TestOptionsOfUsers refuses what fusermount3 would leave out without a word.
+func TestOptionsOfUsers(t *testing.T) {
+	for _, f := range []mountFlags{{Suid: true}, {Dev: true}} {
+		if err := f.check(false); err == nil || exitCode(t.Context(), err) != exitUsage {
+			t.Errorf("%+v: %v", f, err)
+		}
+		if err := f.check(true); err != nil {
+			t.Errorf("%+v, with the right to mount: %v", f, err)
+		}
+	}
+	if err := (&mountFlags{NoExec: true, AllowOther: true}).check(false); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOptionsAct holds mounts to the options they were made with.
+func TestOptionsAct(t *testing.T) {
+	needRoot(t)
+	w := newWorld(t)
+	for o, want := range map[string]string{"ro": "ro,relatime", "noexec": "ro,noexec,relatime", "nosuid,nodev,noatime": "ro,nosuid,nodev,relatime"} {
+		w.ok("mount", "-o", o, w.ref, w.mnt)
+		table, err := fs.ReadTable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := table.At(w.mnt); m == nil || m.Options != want {
+			t.Errorf("-o %s: mounted with %+v, want %s", o, m, want)
+		}
+		w.ok("umount", w.mnt)
+	}
+	w.nothingLeft()
 }

@@ -41,7 +41,8 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 		return context.Cause(ctx)
 	}
 	srv, err := fs.Mount(s.Mountpoint, img, fs.Options{
-		Source: img.Name(), AllowOther: s.Flags.AllowOther, Suid: s.Flags.Suid, Dev: s.Flags.Dev, Logger: h.log,
+		Source: img.Name(), AllowOther: s.Flags.AllowOther,
+		Suid: s.Flags.Suid, Dev: s.Flags.Dev, NoExec: s.Flags.NoExec, Logger: h.log,
 	})
 	if err != nil {
 		return mountFailed(err)
