@@ -92,7 +92,7 @@ func (u *user) tryMount(t testing.TB, ref string, options ...string) (*mount, re
 			mustNotPanic(t, args, r.stderr)
 			return nil, r
 		case <-giveUp:
-			m.daemon.Process.Signal(syscall.SIGQUIT)
+			m.daemon.Process.Signal(syscall.SIGABRT)
 			<-m.done
 			t.Fatalf("ocifs %q neither mounts nor gives up:\n%s", args, m.stderr)
 		case <-time.After(5 * time.Millisecond):
@@ -121,7 +121,7 @@ func (m *mount) wait(t testing.TB) {
 	select {
 	case <-m.done:
 	case <-time.After(patience):
-		m.daemon.Process.Signal(syscall.SIGQUIT)
+		m.daemon.Process.Signal(syscall.SIGABRT)
 		<-m.done
 		t.Errorf("the daemon didn't end:\n%s", m.stderr)
 	}

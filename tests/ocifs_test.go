@@ -171,7 +171,7 @@ func (u *user) run(t testing.TB, args ...string) result {
 	cmd := u.command(t, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	timer := time.AfterFunc(patience, func() { cmd.Process.Signal(syscall.SIGQUIT) })
+	timer := time.AfterFunc(patience, func() { cmd.Process.Signal(syscall.SIGABRT) })
 	defer timer.Stop()
 	err := cmd.Run()
 	var exit *exec.ExitError

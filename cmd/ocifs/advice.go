@@ -62,6 +62,7 @@ func advice(err error) []string {
 		ca       x509.UnknownAuthorityError
 	)
 	switch {
+	case errors.As(err, new(outputError)): // full or gone, it is the user's
 	case errors.As(err, &platform):
 		return platformAdvice(platform.Have)
 	case isMountError(err):

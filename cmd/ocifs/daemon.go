@@ -62,12 +62,12 @@ func (f *failure) problem() error {
 	return &problem{err: errors.New(f.Text), code: f.Code, hints: f.Hints}
 }
 
-// background starts a daemon and returns what it has mounted, once that is
-// live and the daemon on its own.
-func background(ctx context.Context, u *ui, s mountSpec) (record, error) {
+// background starts a daemon and calls live when it has mounted; if that fails,
+// the daemon undoes it, else it is left on its own.
+func background(ctx context.Context, u *ui, s mountSpec, live func(record) error) error {
 	orders, events, wait, err := startDaemon(s)
 	if err != nil {
-		return record{}, err
+		return err
 	}
 	defer events.Close()
 	defer orders.Close()
@@ -75,8 +75,8 @@ func background(ctx context.Context, u *ui, s mountSpec) (record, error) {
 	defer stop()
 
 	send := json.NewEncoder(orders)
-	var live *record
 	var fail error
+	detached := false
 	if err := send.Encode(order{Spec: &s}); err != nil && ctx.Err() == nil {
 		fail = fmt.Errorf("talking to the daemon: %w", err)
 	}
@@ -95,14 +95,15 @@ func background(ctx context.Context, u *ui, s mountSpec) (record, error) {
 		case e.Fail != nil:
 			fail = e.Fail.problem()
 		case e.Live != nil:
-			if send.Encode(order{Detach: true}) == nil {
-				live = e.Live
+			u.progress.stop()
+			if fail = live(*e.Live); fail == nil {
+				detached = send.Encode(order{Detach: true}) == nil
 			}
 		}
 	}
 	u.progress.stop()
-	if live != nil && fail == nil {
-		return *live, nil
+	if detached && fail == nil {
+		return nil
 	}
 	orders.Close()
 	io.Copy(io.Discard, events)
@@ -112,7 +113,7 @@ func background(ctx context.Context, u *ui, s mountSpec) (record, error) {
 	if ctx.Err() != nil {
 		fail = context.Cause(ctx)
 	}
-	return record{}, fail
+	return fail
 }
 
 // startDaemon runs this program again as a daemon. Its arguments are for

@@ -160,7 +160,7 @@ func (w *world) run(args ...string) result {
 	var out, errs bytes.Buffer
 	cmd := w.command(args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	timer := time.AfterFunc(patience, func() { cmd.Process.Signal(syscall.SIGQUIT) })
+	timer := time.AfterFunc(patience, func() { cmd.Process.Signal(syscall.SIGABRT) })
 	defer timer.Stop()
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {

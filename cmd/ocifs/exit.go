@@ -33,7 +33,7 @@ const exitTable = `    0  it worked
     6  integrity: bytes that are not what their digest says
     7  mount: FUSE missing, or a mountpoint that is absent or busy
     8  unsupported: a media type or a form of image ocifs cannot read
-  130  interrupted by Ctrl-C (143: by SIGTERM)
+  130  interrupted by Ctrl-C (143: by SIGTERM); a live mount that is ended so: 0
 `
 
 // A problem is an error with what the user needs beside its text: the exit

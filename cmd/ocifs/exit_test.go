@@ -66,6 +66,7 @@ func TestExitCodes(t *testing.T) {
 		{mountFailed(errors.New("x")), exitMount, ""},
 		{mountFailed(fs.ErrBusy), exitMount, "fuser"},
 		{fmt.Errorf("x: %w", syscall.ENOSPC), exitFailure, "make room"},
+		{outputError{syscall.ENOSPC}, exitFailure, ""},
 		{fmt.Errorf("x: %w", iofs.ErrPermission), exitFailure, "who may do that"},
 		{hint(at(fetch.ErrUnauthorized), "h"), exitAuth, "h"},
 		{reported(exitNotFound), exitNotFound, ""},

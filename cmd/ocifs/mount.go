@@ -26,6 +26,12 @@ through once, the first time any image with them is mounted; what that decodes
 is kept, and later mounts have it at once.
 
 Root can mount anywhere; others need fusermount3 and a directory of their own.
+What is in the directory is hidden until it is unmounted, which is worth a warning.
+
+SIGTERM unmounts, and so do, with -f, SIGINT (Ctrl-C) and SIGHUP; the process ends
+with exit code 0. Before the mount is live, they undo it, with 143, 130 or 129. A
+mount in use is detached, and served until its last user is gone, or until a
+second signal. SIGQUIT has the process log what it is doing, and go on.
 
 The options of -o, of which the last one wins, are these and no others:
 
@@ -70,14 +76,11 @@ func mount(ctx context.Context, u *ui, cc *cli.Context, f mountFlags) error {
 	if err != nil {
 		return err
 	}
+	live := func(r record) error { return u.mounted(r, cc.Bool("json")) }
 	if cc.Bool("foreground") || cc.Bool("debug") {
-		return foreground(ctx, u, spec, cc.Bool("json"))
+		return foreground(ctx, u, spec, live)
 	}
-	r, err := background(ctx, u, spec)
-	if err != nil {
-		return err
-	}
-	return u.mounted(r, cc.Bool("json"))
+	return background(ctx, u, spec, live)
 }
 
 // A mountSpec is all a mount needs to know. It goes to the daemon as JSON.
@@ -129,6 +132,9 @@ func mountSpecOf(u *ui, cc *cli.Context, f mountFlags) (s mountSpec, err error) 
 	if err == nil {
 		err = s.StateDir.make()
 	}
+	if err == nil && !isEmpty(s.Mountpoint) {
+		u.warn("mountpoint %s is not empty: what is in it is hidden until it is unmounted", quote(s.Mountpoint))
+	}
 	return s, err
 }
 
@@ -145,7 +151,7 @@ func (s *mountSpec) openLog(w io.Writer) (*slog.Logger, error) {
 }
 
 // foreground serves the mount in this process.
-func foreground(ctx context.Context, u *ui, s mountSpec, asJSON bool) error {
+func foreground(ctx context.Context, u *ui, s mountSpec, live func(record) error) error {
 	h := uiHooks(u)
 	log, err := s.openLog(u.err)
 	if err != nil {
@@ -154,22 +160,24 @@ func foreground(ctx context.Context, u *ui, s mountSpec, asJSON bool) error {
 	h.log = log
 	return serve(ctx, s, h, func(r record) error {
 		u.progress.stop()
-		if err := u.mounted(r, asJSON); err != nil {
-			return err
-		}
-		return u.out.Flush()
+		return live(r)
 	})
 }
 
-// mounted prints what has been mounted where.
+// mounted prints what has been mounted where, at once. That this fails is a
+// reason not to mount: who asked would take it for not mounted.
 func (u *ui) mounted(r record, asJSON bool) error {
 	if asJSON {
-		return u.json(r)
+		u.json(r) // an error stays for Flush
+	} else {
+		fmt.Fprintf(u.out, "mounted %s@%s (%s, %s, %s; lazy %s) on %s  pid %d\n",
+			quote(r.Ref), shortDigest(r.Digest), r.Platform, count(len(r.Layers), "layer"), bytesOf(r.Size),
+			r.lazy(), quote(r.Mountpoint), r.PID)
 	}
-	_, err := fmt.Fprintf(u.out, "mounted %s@%s (%s, %s, %s; lazy %s) on %s  pid %d\n",
-		quote(r.Ref), shortDigest(r.Digest), r.Platform, count(len(r.Layers), "layer"), bytesOf(r.Size),
-		r.lazy(), quote(r.Mountpoint), r.PID)
-	return err
+	if err := u.flush(); err != nil {
+		return hint(err, "it is not mounted, as nobody would have heard of it; print elsewhere, as to /dev/null")
+	}
+	return nil
 }
 
 // count is "1 layer", "7 layers".

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,6 +113,15 @@ func TestMountJSON(t *testing.T) {
 	}
 	if list.Schema != "ocifs.dev/mounts/v1" || len(list.Mounts) != 1 || list.Mounts[0].ID != m.ID || list.Mounts[0].State != stateOK {
 		t.Errorf("%+v", list)
+	}
+	// To another state directory it is foreign: little is known, and no more said.
+	out := w.ok("mounts", "--json", "--state-dir", w.in("other"), w.mnt)
+	var foreign struct{ Mounts []map[string]any }
+	if err := json.Unmarshal([]byte(out), &foreign); err != nil || len(foreign.Mounts) != 1 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if keys := slices.Sorted(maps.Keys(foreign.Mounts[0])); !slices.Equal(keys, []string{"device", "mountpoint", "ref", "schema", "state"}) {
+		t.Errorf("of a foreign mount it tells %q", keys)
 	}
 	w.ok("umount", m.ID)
 	w.nothingLeft()

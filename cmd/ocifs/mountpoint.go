@@ -44,6 +44,17 @@ func checkMountpoint(dir, cache, state string, records []record) (string, error)
 	return path, checkApart(path, state, "state directory", "--state-dir")
 }
 
+// isEmpty reports whether a directory is not known to have something in it.
+func isEmpty(dir string) bool {
+	d, err := os.Open(dir)
+	if err != nil {
+		return true
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(1)
+	return len(names) == 0
+}
+
 // checkUnmounted refuses a path at which something is mounted already.
 func checkUnmounted(path string, records []record) error {
 	table, err := fs.ReadTable()

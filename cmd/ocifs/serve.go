@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,6 +30,7 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	// detached but still in use must work after a signal.
 	mctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
+	defer tellOnQuit(h.log)()
 	opening := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	img, err := openImage(mctx, s.Image, h)
 	if err != nil {
@@ -79,6 +82,28 @@ func vitalsOf(img *openedImage, srv *fs.Server) vitals {
 	return vitals{
 		Requests: did.Requests, Fetched: did.Bytes,
 		Read: int64(asked.ReadBytes), FailedReads: int64(asked.FailedReads),
+	}
+}
+
+// tellOnQuit has SIGQUIT write to the log what all goroutines are doing, until
+// stop is called, instead of ending the process, which would leave a dead mount.
+func tellOnQuit(log *slog.Logger) (stop func()) {
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGQUIT)
+	go func() {
+		defer close(done)
+		for range signals {
+			stacks := make([]byte, 1<<20) // what is more is cut
+			stacks = stacks[:runtime.Stack(stacks, true)]
+			for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+				log.Error("a goroutine, as SIGQUIT asks", "stack", stack)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-done
 	}
 }
 

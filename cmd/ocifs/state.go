@@ -21,21 +21,21 @@ import (
 // A record is what a daemon says of its mount, in mount.json in a directory
 // of its own below the state directory. The daemon writes it when the mount
 // is live and removes it when it ends; one left behind belongs to a daemon
-// that was killed.
+// that was killed. What is zero is not known: of mounts that nobody recorded.
 type record struct {
 	Schema     string        `json:"schema"`
-	ID         string        `json:"id"`
+	ID         string        `json:"id,omitzero"`
 	Mountpoint string        `json:"mountpoint"`
 	Device     string        `json:"device"` // st_dev of the mount, see fs.Device
 	Ref        string        `json:"ref"`
-	Digest     string        `json:"digest"`
-	Platform   string        `json:"platform"`
-	PID        int           `json:"pid"`
-	PIDStart   uint64        `json:"pid_start"` // clock ticks after boot: tells a reused pid
-	Started    time.Time     `json:"started"`
-	CacheDir   string        `json:"cache_dir"`
-	Size       int64         `json:"size"` // of all layers, as the registry has them
-	Layers     []layerRecord `json:"layers"`
+	Digest     string        `json:"digest,omitzero"`
+	Platform   string        `json:"platform,omitzero"`
+	PID        int           `json:"pid,omitzero"`
+	PIDStart   uint64        `json:"pid_start,omitzero"` // clock ticks after boot: tells a reused pid
+	Started    time.Time     `json:"started,omitzero"`
+	CacheDir   string        `json:"cache_dir,omitzero"`
+	Size       int64         `json:"size,omitzero"`   // of all layers, as the registry has them
+	Layers     []layerRecord `json:"layers,omitzero"` // base first
 }
 
 // A layerRecord is a layer of a mounted image.

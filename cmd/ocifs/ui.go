@@ -100,12 +100,26 @@ func talk(body func(ctx context.Context, u *ui, cc *cli.Context) error) cli.Acti
 		}
 		err = body(cc.Context, u, cc)
 		u.progress.stop()
-		if werr := u.out.Flush(); werr != nil && err == nil {
-			err = fmt.Errorf("standard output: %w", werr)
+		if werr := u.flush(); err == nil {
+			err = werr
 		}
 		return err
 	}
 }
+
+// flush writes what was printed. It fails if any of it could not be written.
+func (u *ui) flush() error {
+	if err := u.out.Flush(); err != nil {
+		return outputError{err}
+	}
+	return nil
+}
+
+// An outputError says that a result could not be written.
+type outputError struct{ err error }
+
+func (e outputError) Error() string { return fmt.Sprintf("standard output: %v", e.err) }
+func (e outputError) Unwrap() error { return e.err }
 
 // warn tells of something that went wrong without stopping the command.
 func (u *ui) warn(format string, a ...any) { u.say("warning: ", format, a...) }
