@@ -95,7 +95,7 @@ func BenchmarkParse(b *testing.B) {
 	b.ReportMetric(float64(len(stored))/float64(toc.NumEntries()), "B/entry")
 	b.ReportAllocs()
 	for b.Loop() {
-		t, err := index.Parse(stored)
+		t, err := index.Parse(stored, index.Limits{})
 		if err != nil {
 			b.Fatal(err)
 		}

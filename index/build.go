@@ -26,7 +26,7 @@ type Options struct {
 	Digest   digest.Digest // of the blob; "" if there is no promise to hold it to
 	Size     int64         // of the blob; 0 if there is no promise
 	DiffID   digest.Digest // of the decoded space; "" if there is no promise
-	Format   Format        // what the media type says; the first bytes have the last word, unless it is Raw
+	Format   Format        // Raw for a blob that is no archive; of all others the first bytes decide
 	Limits   Limits
 	Warn     func(msg string) // odd but harmless things; nil: nobody asks
 	Progress func(blob int64) // bytes of the blob read so far; nil: nobody asks
@@ -57,7 +57,7 @@ func Build(ctx context.Context, r io.ReadCloser, sink Sink, o Options) (*TOC, er
 	if err := in.finish(b.toc); err != nil {
 		return nil, err
 	}
-	b.stream.format, b.stream.blob = b.toc.format, b.toc.blobSize
+	b.stream.format, b.stream.blob, b.stream.window = b.toc.format, b.toc.blobSize, o.Limits.Window
 	b.toc.tiling = b.stream
 	return b.toc, check("diffID", o.DiffID, b.toc.diffID)
 }
@@ -70,39 +70,59 @@ func check(what string, want, got digest.Digest) error {
 	return nil
 }
 
-// The first bytes of the formats, and of compressions that aren't layers'.
+// The first bytes of the formats.
 var (
-	magicGzip  = []byte{0x1f, 0x8b}
-	magicZstd  = []byte{0x28, 0xb5, 0x2f, 0xfd}
-	magicSkip  = []byte{0x2a, 0x4d, 0x18} // after one byte 0x50 to 0x5f: a skippable frame
-	magicXz    = []byte{0xfd, '7', 'z', 'X', 'Z', 0}
-	magicBzip2 = []byte("BZh")
+	magicGzip = []byte{0x1f, 0x8b}
+	magicZstd = []byte{0x28, 0xb5, 0x2f, 0xfd}
+	magicSkip = []byte{0x2a, 0x4d, 0x18} // after one byte 0x50 to 0x5f: a skippable frame
 )
+
+// foreign are compressions that aren't layers', by their first bytes, none of
+// which begin an archive: a file name in its place would have to go on so.
+var foreign = []struct{ name, magic string }{
+	{"xz", "\xfd7zXZ\x00"},
+	{"bzip2", "BZh?1AY&SY"}, // the digit is the level
+	{"bzip2", "BZh?\x17\x72\x45\x38\x50\x90"},
+	{"lz4", "\x04\x22\x4d\x18"},
+	{"lz4", "\x02\x21\x4c\x18"},
+	{"lzip", "LZIP\x01"},
+	{"lzop", "\x89LZO\x00\r\n\x1a\n"},
+	{"compress", "\x1f\x9d"},
+}
+
+// isForeign names the compression that b begins with, "" if it is none.
+func isForeign(b []byte) string {
+	for _, f := range foreign {
+		fits := len(b) >= len(f.magic)
+		for i := 0; fits && i < len(f.magic); i++ {
+			fits = b[i] == f.magic[i] || f.magic[i] == '?' && '1' <= b[i] && b[i] <= '9'
+		}
+		if fits {
+			return f.name
+		}
+	}
+	return ""
+}
 
 // sniff decides the format by the blob's first bytes.
 func sniff(in *input, o Options) (Format, error) {
 	if o.Format == Raw {
 		return Raw, nil
 	}
-	b, err := in.peek(6)
+	b, err := in.peek(10)
 	if err != nil && err != io.EOF {
 		return 0, err
 	}
-	f := Tar
+	if name := isForeign(b); name != "" {
+		return 0, fmt.Errorf("%w: a layer compressed with %s", ErrUnsupported, name)
+	}
 	switch {
 	case bytes.HasPrefix(b, magicGzip):
-		f = Gzip
+		return Gzip, nil
 	case bytes.HasPrefix(b, magicZstd), len(b) > 3 && b[0]&0xf0 == 0x50 && bytes.Equal(b[1:4], magicSkip):
-		f = Zstd
-	case bytes.HasPrefix(b, magicXz):
-		return 0, fmt.Errorf("%w: a layer compressed with xz", ErrUnsupported)
-	case bytes.HasPrefix(b, magicBzip2):
-		return 0, fmt.Errorf("%w: a layer compressed with bzip2", ErrUnsupported)
+		return Zstd, nil
 	}
-	if o.Format != 0 && f != o.Format {
-		o.Warn(fmt.Sprintf("the media type says %s, but the layer is %s", o.Format, f))
-	}
-	return f, nil
+	return Tar, nil
 }
 
 // A builder is one pass: it decodes in one goroutine and takes in what comes
@@ -152,7 +172,7 @@ func (b *builder) decoder() (decoder, error) {
 	case Gzip:
 		return newGunzip(b.in, b.o.Warn), nil
 	case Zstd:
-		return newUnzstd(b.in, b.o)
+		return newUnzstd(b.in, b.o.Limits.Window, b.o.Warn)
 	case Tar, Raw:
 		return plain{b.in}, nil
 	}

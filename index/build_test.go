@@ -128,7 +128,7 @@ func TestBuild(t *testing.T) {
 			if !bytes.Equal(k.data, data) {
 				t.Error("the sink was given something else than the archive")
 			}
-			toc, err := index.Parse(built.Append(nil))
+			toc, err := index.Parse(built.Append(nil), index.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -347,7 +347,11 @@ func TestRefused(t *testing.T) {
 		{"a large attribute", lt.Tar(lt.File("f", "", lt.Xattr("user.x", strings.Repeat("x", 1<<16+1)))), "extended attribute of 65537 bytes"},
 		{"beyond the end", lt.Members(lt.File("f", "x", lt.Size(1<<40))), "ends in the middle"},
 		{"xz", []byte("\xfd7zXZ\x00\x00\x00"), "compressed with xz"},
-		{"bzip2", []byte("BZh91AY"), "compressed with bzip2"},
+		{"bzip2", []byte("BZh91AY&SY and so on"), "unsupported: a layer compressed with bzip2"},
+		{"lz4", []byte("\x04\x22\x4d\x18 and so on"), "unsupported: a layer compressed with lz4"},
+		{"lzip", []byte("LZIP\x01 and so on"), "unsupported: a layer compressed with lzip"},
+		{"a window", []byte("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"), "a zstd frame needs a window of 2048 MiB, and 128 MiB is allowed"},
+		{"a window of all", []byte("\x28\xb5\x2f\xfd\xa0\x00\x00\x00\x40\x01\x00\x00"), "a zstd frame needs a window of 1024 MiB, and 128 MiB is allowed"},
 		{"half a gzip header", []byte("\x1f\x8b\x08\x00"), "ends in the middle"},
 		{"no archive", []byte(noise(4096, 9)), "invalid tar header"},
 	} {
@@ -413,16 +417,24 @@ func TestOdd(t *testing.T) {
 	}
 }
 
+// TestOddNames has files whose names begin as compressed layers do.
+func TestOddNames(t *testing.T) {
+	for _, name := range []string{"BZh9 is no bzip2", "LZIP", "\xfd7zX"} {
+		if toc, _, err := build(lt.Tar(lt.File(name, "x")), index.Options{}); err != nil || toc.Format() != index.Tar {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 // TestWarnings says what was odd.
 func TestWarnings(t *testing.T) {
 	data := archive()
 	for name, want := range map[string]string{
 		"gzip, garbage behind": "no member follow",
 		"zstd, garbage behind": "no frame follow",
-		"tar":                  "the media type says gzip, but the layer is tar",
 	} {
 		var got []string
-		o := index.Options{Format: index.Gzip, Warn: func(msg string) { got = append(got, msg) }}
+		o := index.Options{Warn: func(msg string) { got = append(got, msg) }}
 		if _, _, err := build(encodings(t, data)[name], o); err != nil || !strings.Contains(strings.Join(got, "\n"), want) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}

@@ -38,8 +38,8 @@ var errFile = errors.New("index: damaged table of contents")
 // Parse reads what Append wrote. The TOC keeps b, which must not change.
 // Every number in it is checked, so that no method of the TOC can be made to
 // panic or to reach beyond the blob; whether it tells the truth is for the
-// chunks' verification to find out.
-func Parse(b []byte) (*TOC, error) {
+// chunks' verification to find out. Of l, only Window matters: for Decode.
+func Parse(b []byte, l Limits) (*TOC, error) {
 	t := new(TOC)
 	f := fields{b: b}
 	if string(f.take(len(fileMagic))) != fileMagic {
@@ -60,7 +60,7 @@ func Parse(b []byte) (*TOC, error) {
 		return nil, errFile
 	}
 	var err error
-	if t.tiling, err = t.parseTiling(&s); err != nil {
+	if t.tiling, err = t.parseTiling(&s, l.withDefaults()); err != nil {
 		return nil, err
 	}
 	if s.bad || len(s.b) != 0 {

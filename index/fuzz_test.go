@@ -27,7 +27,7 @@ func FuzzBuild(f *testing.F) {
 		if err != nil {
 			return
 		}
-		stored, err := index.Parse(toc.Append(nil))
+		stored, err := index.Parse(toc.Append(nil), index.Limits{})
 		if err != nil {
 			t.Fatalf("what Build made can't be read back: %v", err)
 		}
@@ -61,13 +61,13 @@ func FuzzParse(f *testing.F) {
 		f.Add(toc.Append(nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		toc, err := index.Parse(b)
+		toc, err := index.Parse(b, index.Limits{})
 		if err != nil {
 			return
 		}
 		if again := toc.Append(nil); !bytes.Equal(again, b) && len(again) == len(b) {
 			// Numbers have one encoding but in the entries, whose varints may be longer than need be.
-			if _, err := index.Parse(again); err != nil {
+			if _, err := index.Parse(again, index.Limits{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -122,7 +122,7 @@ func fuzzOpen(t *testing.T, blob []byte, notes map[string]string) {
 	if err != nil {
 		return
 	}
-	if toc, err = index.Parse(toc.Append(nil)); err != nil {
+	if toc, err = index.Parse(toc.Append(nil), index.Limits{}); err != nil {
 		t.Fatalf("what Open made can't be read back: %v", err)
 	}
 	exercise(t, toc, blob)

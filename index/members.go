@@ -2,42 +2,37 @@ package index
 
 import (
 	"errors"
-	"fmt"
 	"io"
-
-	"github.com/klauspost/compress/zstd"
 
 	"ocifs.dev/ocifs/index/internal/inflate"
 )
 
 // members decodes the members of a part of a blob, one after another.
 type members struct {
-	src  faulty
-	in   io.LimitedReader // of src: the member's bytes
-	end  int64            // where they end in the blob
-	out  int64            // bytes that the member was decoded to so far
-	gzip *gunzip
-	zstd *zstd.Decoder
-	dec  io.Reader // the one of them
-	buf  []byte    // for what is passed over
+	src   faulty
+	in    io.LimitedReader // of src: the member's bytes
+	start int64            // where they begin in the blob
+	end   int64            // where they end in the blob
+	out   int64            // bytes that the member was decoded to so far
+	gzip  *gunzip
+	zstd  *unzstd
+	dec   io.Reader // the one of them
+	buf   []byte    // for what is passed over
 }
 
-// partWindow is the memory that a zstd frame may ask for: Limits.Window's
-// default.
-const partWindow = 128 << 20
-
-// newMembers decodes src, which begins at off of the blob.
-func newMembers(src io.Reader, f Format, off int64) (*members, error) {
+// newMembers decodes src, which begins at off of the blob. A zstd frame may ask
+// for window bytes of memory.
+func newMembers(src io.Reader, f Format, off, window int64) (*members, error) {
 	m := &members{src: faulty{r: src}, end: off}
+	quiet := func(string) {}
 	if f == EStargz {
 		d := new(inflate.Decoder)
-		m.gzip = &gunzip{d: d, in: d.Input(), warn: func(string) {}}
+		m.gzip = &gunzip{d: d, in: d.Input(), warn: quiet}
 		m.dec = m.gzip
 		return m, nil
 	}
 	var err error
-	m.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(partWindow))
+	m.zstd, err = newUnzstd(&m.in, window, quiet)
 	m.dec = m.zstd
 	return m, err
 }
@@ -47,14 +42,15 @@ func (m *members) open(off, end int64) error {
 	if _, err := io.CopyN(io.Discard, &m.src, off-(m.end-m.in.N)); err != nil {
 		return m.fault(err)
 	}
-	m.end, m.out = end, 0
+	m.start, m.end, m.out = off, end, 0
 	m.in = io.LimitedReader{R: &m.src, N: end - off}
 	if m.gzip != nil {
 		m.gzip.d.Reset(&m.in)
 		m.gzip.members, m.gzip.member = 0, member{}
 		return nil
 	}
-	return m.fault(m.zstd.Reset(&m.in))
+	m.zstd.reset(&m.in)
+	return nil
 }
 
 // read fills p with what the member decodes to behind skip bytes, of which
@@ -76,15 +72,16 @@ func (m *members) read(p []byte, skip int64) error {
 
 // fault tells apart what the blob is to blame for.
 func (m *members) fault(err error) error {
+	var f *FormatError
 	switch {
 	case err == nil:
 		return nil
 	case m.src.err != nil:
 		return m.src.err
-	case malformed(err):
+	case errors.As(err, &f) && m.zstd != nil:
+		return &FormatError{Format: ZstdChunked, Off: m.start + f.Off, Err: f.Err}
+	case malformed(err), errors.Is(err, ErrLimit):
 		return err
-	case errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return fmt.Errorf("%w: zstd: %w", ErrLimit, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = errTruncated
 	}
@@ -100,7 +97,7 @@ func (m *members) format() Format {
 
 func (m *members) close() {
 	if m.zstd != nil {
-		m.zstd.Close()
+		m.zstd.close()
 	}
 }
 

@@ -95,7 +95,7 @@ func holds(t *testing.T, p packed, reads int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if toc, err = index.Parse(toc.Append(nil)); err != nil {
+	if toc, err = index.Parse(toc.Append(nil), index.Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	if toc.Digest() != whole.Digest() || toc.DiffID() != whole.DiffID() || toc.BlobSize() != int64(len(p.blob)) {
@@ -118,6 +118,29 @@ func TestOpen(t *testing.T) {
 	data := archive()
 	for name, p := range packs() {
 		t.Run(name, func(t *testing.T) { holds(t, p.pack(t, data), p.reads) })
+	}
+}
+
+// TestChunkWindow holds the frames of a layer with a table of contents to the
+// limit, too, also once the table was stored.
+func TestChunkWindow(t *testing.T) {
+	p := podman(1<<30)(t, lt.Tar(lt.File("f", noise(1<<20, 1))))
+	limits := index.Limits{Window: 1 << 18}
+	p.hints.Limits = limits
+	toc, _, err := open(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := index.Parse(toc.Append(nil), limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, toc := range []*index.TOC{toc, stored} {
+		off, n := toc.Extent(0, toc.Len())
+		err := toc.Decode(bytes.NewReader(p.blob[off:off+n]), nil, 0, toc.Len(), func(int, []byte) error { return nil })
+		if over := (*index.WindowError)(nil); !errors.As(err, &over) || over.Limit != 1<<18 || over.Window <= 1<<18 || !errors.Is(err, index.ErrLimit) {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ type parts struct {
 	size   int64  // of the decoded space
 	end    int64  // where the last part's member ends in the blob
 	b      []byte // partSize bytes per part
+	window int64  // Limits.Window
 }
 
 // A part is one chunk of such a layer.
@@ -86,7 +87,7 @@ func (p *parts) restart(i int) int {
 }
 
 func (p *parts) decode(src io.Reader, _ io.ReaderAt, first, last int, emit func(i int, p []byte) error) error {
-	m, err := newMembers(src, p.format, p.offOf(first))
+	m, err := newMembers(src, p.format, p.offOf(first), p.window)
 	if err != nil {
 		return err
 	}
@@ -122,9 +123,9 @@ func (p *parts) append(b []byte) []byte {
 	return append(b, p.b...)
 }
 
-func parseParts(f *fields, format Format, size, blob int64) (*parts, error) {
+func parseParts(f *fields, format Format, size, blob, window int64) (*parts, error) {
 	n := f.int(int64(len(f.b) / partSize))
-	p := &parts{format: format, size: size, end: f.int(blob)}
+	p := &parts{format: format, size: size, end: f.int(blob), window: window}
 	p.b = f.take(int(n) * partSize)
 	if f.bad {
 		return nil, errFile

@@ -26,7 +26,7 @@ func TestRaw(t *testing.T) {
 			if !bytes.Equal(k.data, blob) || toc.Format() != index.Raw || toc.NumEntries() != 0 || toc.Digest() != d || toc.DiffID() != d {
 				t.Errorf("%s, %d entries, blob %s, diffID %s", toc.Format(), toc.NumEntries(), toc.Digest(), toc.DiffID())
 			}
-			again, err := index.Parse(toc.Append(nil))
+			again, err := index.Parse(toc.Append(nil), index.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,7 +42,7 @@ func TestRaw(t *testing.T) {
 			if len(blob) == 0 {
 				return
 			}
-			if _, err := index.Parse(unread.Append(nil)); err == nil {
+			if _, err := index.Parse(unread.Append(nil), index.Limits{}); err == nil {
 				t.Error("an unread blob's table can be stored")
 			}
 			blob[len(blob)-1] ^= 1

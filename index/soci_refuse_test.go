@@ -113,7 +113,7 @@ func TestSOCIStored(t *testing.T) {
 		for _, v := range []byte{0, 1, 0x7f, 0xff, good[i] ^ 8} {
 			bad := bytes.Clone(good)
 			bad[i] = v
-			toc, err := index.Parse(bad)
+			toc, err := index.Parse(bad, index.Limits{})
 			if err != nil {
 				continue
 			}
@@ -130,7 +130,7 @@ func TestSOCIStored(t *testing.T) {
 		}
 	}
 	for n := range good {
-		if _, err := index.Parse(good[:n]); err == nil {
+		if _, err := index.Parse(good[:n], index.Limits{}); err == nil {
 			t.Errorf("cut at %d: no error", n)
 		}
 	}
@@ -202,7 +202,7 @@ func FuzzOpenSOCI(f *testing.F) {
 		if err != nil {
 			return
 		}
-		stored, err := index.Parse(toc.Append(nil))
+		stored, err := index.Parse(toc.Append(nil), index.Limits{})
 		if err != nil {
 			t.Fatalf("what OpenSOCI made can't be read back: %v", err)
 		}

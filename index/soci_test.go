@@ -177,7 +177,7 @@ func (c *counter) Read(p []byte) (int, error) {
 // decodeSOCI decodes every chunk of a TOC, and of what is stored of it.
 func decodeSOCI(t *testing.T, toc *index.TOC, blob, data []byte) {
 	t.Helper()
-	stored, err := index.Parse(toc.Append(nil))
+	stored, err := index.Parse(toc.Append(nil), index.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestSOCIWindows(t *testing.T) {
 	if windows == nil || int64(len(windows)) != toc.WindowsSize() || toc.Coarse() != toc {
 		t.Fatal("no windows")
 	}
-	if toc, err = index.Parse(toc.Append(nil)); err != nil {
+	if toc, err = index.Parse(toc.Append(nil), index.Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	if toc.Windows() != nil {

@@ -20,6 +20,7 @@ type stream struct {
 	chain   []byte  // stateSize bytes per chunk
 	points  []point // the first at 0
 	windows int64   // length of the windows file
+	window  int64   // Limits.Window
 }
 
 func (s *stream) Len() int { return int((s.size + ChunkSize - 1) / ChunkSize) }
@@ -121,7 +122,7 @@ func (s *stream) open(src io.Reader, windows io.ReaderAt, first int) (decoder, i
 		r, err := resumeGunzip(src, window)
 		return r, p.out, err
 	case Zstd:
-		r, err := newUnzstd(src, Options{Limits: Limits{Window: 1 << 31}, Warn: func(string) {}})
+		r, err := newUnzstd(src, s.window, func(string) {})
 		return r, p.out, err
 	}
 	return nil, 0, fmt.Errorf("%w: a layer in %s", ErrUnsupported, s.format)
@@ -145,8 +146,8 @@ func (s *stream) append(b []byte) []byte {
 // pointSize is the length of a stored point: out, bit, win, winLen.
 const pointSize = 8 + 8 + 8 + 4
 
-func parseStream(f *fields, format Format, size, blob int64) (*stream, error) {
-	s := &stream{format: format, blob: blob, size: size}
+func parseStream(f *fields, format Format, size, blob, window int64) (*stream, error) {
+	s := &stream{format: format, blob: blob, size: size, window: window}
 	if f.uint32() != ChunkSize || f.uint32() != 0 {
 		return nil, errFile
 	}

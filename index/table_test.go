@@ -91,15 +91,15 @@ func TestStoredParts(t *testing.T) {
 			for _, v := range []byte{0, 1, 0x7f, 0xff, good[i] ^ 8} {
 				bad := bytes.Clone(good)
 				bad[i] = v
-				if toc, err := index.Parse(bad); err == nil {
+				if toc, err := index.Parse(bad, index.Limits{}); err == nil {
 					exercise(t, toc, p.blob)
 				}
 			}
-			if _, err := index.Parse(good[:i]); err == nil {
+			if _, err := index.Parse(good[:i], index.Limits{}); err == nil {
 				t.Errorf("%s: cut at %d: no error", name, i)
 			}
 		}
-		if _, err := index.Parse(append(bytes.Clone(good), 0)); err == nil || errors.Is(err, index.ErrNoIndex) {
+		if _, err := index.Parse(append(bytes.Clone(good), 0), index.Limits{}); err == nil || errors.Is(err, index.ErrNoIndex) {
 			t.Errorf("%s: a byte too many: %v", name, err)
 		}
 	}

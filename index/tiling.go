@@ -26,16 +26,16 @@ var _ = []tiling{(*stream)(nil), (*parts)(nil), (*spans)(nil), (*unread)(nil)}
 // parseTiling reads the section of a stored TOC that its format calls for, to
 // the section's end. It checks every number, so that no method of the tiling
 // can panic or reach beyond the blob.
-func (t *TOC) parseTiling(f *fields) (tiling, error) {
+func (t *TOC) parseTiling(f *fields, l Limits) (tiling, error) {
 	switch t.format {
 	case Tar, Gzip, Zstd, Raw:
-		s, err := parseStream(f, t.format, t.size, t.blobSize)
+		s, err := parseStream(f, t.format, t.size, t.blobSize, l.Window)
 		if err == nil && !s.proves(t.diffID) {
 			err = fmt.Errorf("%w: the chain does not end in the diffID", errFile)
 		}
 		return s, err
 	case EStargz, ZstdChunked:
-		return parseParts(f, t.format, t.size, t.blobSize)
+		return parseParts(f, t.format, t.size, t.blobSize, l.Window)
 	case SOCI:
 		return parseSpans(f, t.size, t.blobSize)
 	}

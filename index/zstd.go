@@ -20,15 +20,28 @@ type unzstd struct {
 	spaced int64 // where the next one is worth keeping
 }
 
-func newUnzstd(in io.Reader, o Options) (*unzstd, error) {
-	dec, err := zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(1), // the pass has goroutines enough
-		zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(uint64(o.Limits.Window)))
+// newUnzstd decodes in, whose frames may ask for window bytes of memory.
+func newUnzstd(in io.Reader, window int64, warn func(string)) (*unzstd, error) {
+	dec, err := newZstd(window)
 	if err != nil {
 		return nil, err
 	}
-	return &unzstd{in: &frames{r: bufio.NewReader(in), warn: o.Warn}, dec: dec}, nil
+	return &unzstd{in: &frames{r: bufio.NewReader(in), window: window, warn: warn}, dec: dec}, nil
+}
+
+// newZstd is a decoder of frames that have been held to window.
+func newZstd(window int64) (*zstd.Decoder, error) {
+	return zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1), // a pass has goroutines enough, and a fill is one of many
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(uint64(max(window, zstd.MinWindowSize))))
+}
+
+// reset goes on with another blob, which begins with a frame.
+func (z *unzstd) reset(in io.Reader) {
+	z.in.r.Reset(in)
+	*z.in = frames{r: z.in.r, window: z.in.window, warn: z.in.warn}
+	z.inside, z.out, z.spaced, z.marks = false, 0, 0, nil
 }
 
 func (z *unzstd) Read(p []byte) (int, error) {
@@ -86,11 +99,12 @@ var errTruncated = errors.New("the layer ends in the middle of the stream")
 // bytes of one frame and then io.EOF. Blocks tell their length (RFC 8878,
 // 3.1.1.2), so nothing is decoded for it.
 type frames struct {
-	r    *bufio.Reader
-	warn func(string)
-	off  int64 // of the next byte in the blob
-	n    int   // frames so far
-	err  error // what r failed with
+	r      *bufio.Reader
+	window int64 // bytes that a frame may ask for
+	warn   func(string)
+	off    int64 // of the next byte in the blob
+	n      int   // frames so far
+	err    error // what r failed with
 
 	left     int64 // bytes of the header or block being read
 	last     bool  // no block follows
@@ -169,22 +183,19 @@ func (f *frames) truncated() error {
 	return &FormatError{Format: Zstd, Off: f.off, Err: errTruncated}
 }
 
-// header reads how long the frame's header is (RFC 8878, 3.1.1.1), which the
-// first byte after the magic number tells.
+// header reads the frame's header, and holds it to the limit.
 func (f *frames) header() error {
-	b, err := f.peek(5)
-	if err != nil {
+	b, _ := f.peek(maxFrameHeader) // the blob may end before so many
+	h, ok := parseFrameHeader(b)
+	if !ok {
 		return f.truncated()
 	}
-	d := b[4]
-	single := d&0x20 != 0
-	n := int64(5) + [4]int64{0, 1, 2, 4}[d&3] + [4]int64{0, 2, 4, 8}[d>>6]
-	if !single || d>>6 == 0 { // a window descriptor, or, where there is none, a content size of one byte
-		n++
+	if h.window > f.window {
+		return &WindowError{Window: h.window, Limit: f.window}
 	}
 	f.n++
-	f.left, f.last, f.ended = n, false, false
-	f.checksum = d&0x04 != 0
+	f.left, f.last, f.ended = int64(h.n), false, false
+	f.checksum = h.checksum
 	return nil
 }
 

@@ -53,7 +53,7 @@ func (o *opener) zstdChunked(at place) (*TOC, error) {
 	if err := promised(o.promise.packed, packed); err != nil {
 		return nil, err
 	}
-	json, err := unpack(packed, at)
+	json, err := unpack(packed, at, o.h.Limits.Window)
 	if err != nil {
 		return nil, err
 	}
@@ -79,16 +79,21 @@ func (o *opener) slice(off, n int64) ([]byte, error) {
 	return b, readAt(o.tail.blob, b, off)
 }
 
-// unpack decodes the table, which must have the length that was told.
-func unpack(packed []byte, at place) ([]byte, error) {
+// unpack decodes the table, which must have the length that was told, in window
+// bytes of memory beside.
+func unpack(packed []byte, at place, window int64) ([]byte, error) {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(partWindow), zstd.WithDecoderMaxMemory(uint64(max(at.size, partWindow))))
+		zstd.WithDecoderMaxWindow(uint64(max(window, zstd.MinWindowSize))), zstd.WithDecoderMaxMemory(uint64(max(at.size, window))))
 	if err != nil {
 		return nil, err
 	}
 	defer dec.Close()
 	const usual = 32 // it is JSON: more than it decodes to, mostly
 	b, err := dec.DecodeAll(packed, make([]byte, 0, min(at.size, usual*at.n)))
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		h, _ := parseFrameHeader(packed)
+		return nil, &WindowError{Window: h.window, Limit: window}
+	}
 	if err == nil && int64(len(b)) != at.size {
 		err = fmt.Errorf("a table of contents of %d bytes, not %d", len(b), at.size)
 	}

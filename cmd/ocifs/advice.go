@@ -111,11 +111,14 @@ func platformAdvice(have []string) []string {
 
 // unsupportedAdvice is what makes something readable, or shows more of it.
 func unsupportedAdvice(err error) []string {
+	var window *index.WindowError
 	switch {
 	case errors.Is(err, image.ErrSchema1):
 		return []string{"copy it into a newer form, as skopeo copy --format=oci does"}
 	case errors.Is(err, image.ErrEncrypted):
 		return []string{"decrypt it first, as skopeo copy --decryption-key=KEY does"}
+	case errors.As(err, &window):
+		return []string{"compress it anew with a smaller window, as zstd --long=27 does, or skopeo copy --dest-compress-format=zstd"}
 	case errors.Is(err, image.ErrForeign):
 		return nil // the error says where it is kept
 	case errors.Is(err, image.ErrUnsupported):

@@ -65,6 +65,7 @@ func TestInspectOdd(t *testing.T) {
 		lt.Image{Tag: "encrypted", Layers: []lt.Layer{lt.NewLayer(tar, tar, ocispec.MediaTypeImageLayerGzip+"+encrypted")}},
 		lt.Image{Tag: "foreign", Layers: []lt.Layer{foreign}},
 		lt.Image{Tag: "squashfs", Layers: []lt.Layer{lt.NewLayer(tar, tar, "application/vnd.sylabs.image.layer.v1.squashfs")}},
+		lt.Image{Tag: "long", Layers: []lt.Layer{lt.NewLayer(tar, []byte("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"), ocispec.MediaTypeImageLayerZstd)}},
 		lt.Image{Tag: "xz", Layers: []lt.Layer{lt.NewLayer(tar, []byte("\xfd7zXZ\x00 and so on"), ocispec.MediaTypeImageLayer)}},
 	)
 	for _, c := range []struct {
@@ -78,6 +79,7 @@ func TestInspectOdd(t *testing.T) {
 		{"encrypted", []string{"  unsupported: an encrypted layer ("}, "layer 1 sha256:"},
 		{"foreign", []string{"  unsupported: a foreign layer, kept elsewhere than the image at https://example.com/layer ("}, "at https://example.com/layer (application"},
 		{"squashfs", []string{"  application/vnd.sylabs.image.layer.v1.squashfs  "}, "ocifs: hint: ocifs inspect shows what it is\n"},
+		{"long", []string{"one pass first"}, "over the limit: a zstd frame needs a window of 2048 MiB, and 128 MiB is allowed\nocifs: hint: compress it anew"},
 		{"xz", []string{"one pass first"}, "unsupported: a layer compressed with xz\nocifs: hint: tar, gzip and zstd"},
 	} {
 		ref := "oci:" + w.in("odd") + ":" + c.tag

@@ -94,7 +94,7 @@ func marshalIndex(subject ocispec.Descriptor, blobs []ocispec.Descriptor) ([]byt
 }
 
 // table is the compressed table of contents in b.
-func table(b []byte) (*index.TOC, error) {
+func table(b []byte, l index.Limits) (*index.TOC, error) {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxTable))
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func table(b []byte) (*index.TOC, error) {
 	if err != nil {
 		return nil, fmt.Errorf("table of contents: %w", err)
 	}
-	return index.Parse(stored)
+	return index.Parse(stored, l)
 }
 
 // compress is the form in which a table of contents is pushed.

@@ -70,7 +70,7 @@ func (a *audit) put(ctx context.Context, l *layer, put func(i int, p []byte) err
 // run reads the layer from its first byte to its last, out of the cache.
 func (a *audit) run(ctx context.Context, l *layer) {
 	r := io.NopCloser(io.NewSectionReader(l.space, 0, l.toc.Size()))
-	o := index.Options{DiffID: l.diffID, Format: index.Tar}
+	o := index.Options{DiffID: l.diffID}
 	if l.origin == OriginSOCI {
 		o.DiffID = "" // a zTOC leaves out what pads the archive's end
 	}

@@ -234,7 +234,7 @@ func (l *layer) take(p *planner, w word, b []byte) (err error) {
 		}
 		return err
 	}
-	toc, err := table(b)
+	toc, err := table(b, p.o.Limits)
 	if err != nil {
 		return err
 	}

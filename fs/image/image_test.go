@@ -299,6 +299,26 @@ func TestMediaTypes(t *testing.T) {
 	}
 }
 
+// TestLyingMediaType warns of it at every opening, once for each layer.
+func TestLyingMediaType(t *testing.T) {
+	honest := lt.GzipLayer(lt.Tar(lt.File("f", "x")))
+	lying := lt.ZstdLayer(lt.Tar(lt.File("g", "x")))
+	lying.MediaType = honest.MediaType
+	ref := layout(t, "t", lt.Image{Tag: "t", Layers: []lt.Layer{honest, lying}})
+	s := store(t)
+	for range 2 {
+		var got []string
+		img, err := image.Open(context.Background(), source(t, ref), s, image.Options{Warn: func(msg string) { got = append(got, msg) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		img.Close()
+		if len(got) != 1 || !strings.HasPrefix(got[0], "layer 2 sha256:") || !strings.HasSuffix(got[0], ": the media type says gzip, but the layer is zstd") {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func open(t *testing.T, ref string, s *cache.Store) (*image.Image, error) {
 	img, err := image.Open(context.Background(), source(t, ref), s, image.Options{})
 	if err == nil {

@@ -20,7 +20,7 @@ type layer struct {
 	n      int // counts from 0, the base
 	desc   ocispec.Descriptor
 	diffID digest.Digest
-	format index.Format // what the media type says
+	format index.Format // what the media type says; the layer's first bytes have the last word
 
 	// How its table of contents was come by, see plan.go.
 	toc     *index.TOC
@@ -43,6 +43,7 @@ func (l *layer) open(ctx context.Context, p *planner) error {
 	if err != nil {
 		return fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, err)
 	}
+	l.held(p)
 	p.o.progress(l.n, l.desc.Size, l.desc.Size)
 	if l.space, err = p.store.Space(l.key, l.toc, l.fill); err != nil {
 		return err

@@ -43,7 +43,7 @@ func Foresee(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.S
 
 // foresee is plan, but for what that reads.
 func (l *layer) foresee(ctx context.Context, p *planner, o *Outlook) error {
-	toc, err := load(p.store, objectKey("toc", l.desc.Digest))
+	toc, err := p.load(objectKey("toc", l.desc.Digest))
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (l *layer) foresee(ctx context.Context, p *planner, o *Outlook) error {
 	case p.o.Index.allows(PolicyTrusted) && index.Hints{Annotations: l.desc.Annotations}.TOCDigest() != "":
 		for _, o.Origin = range []Origin{OriginTOCImage, OriginLayer} {
 			key = "space-" + l.vouched(o.Origin)
-			if toc, err = load(p.store, "toc-"+l.vouched(o.Origin)); toc != nil || err != nil {
+			if toc, err = p.load("toc-" + l.vouched(o.Origin)); toc != nil || err != nil {
 				break
 			}
 		}

@@ -69,7 +69,7 @@ func (l *layer) plan(ctx context.Context, p *planner) error {
 // that had the digest; that the image promises the same diffID is checked
 // here.
 func (l *layer) remembered(_ context.Context, p *planner) (bool, error) {
-	toc, err := load(p.store, objectKey("toc", l.desc.Digest))
+	toc, err := p.load(objectKey("toc", l.desc.Digest))
 	if toc == nil || err != nil || toc.Digest() != l.desc.Digest {
 		return false, err
 	}
@@ -84,14 +84,14 @@ func (l *layer) remembered(_ context.Context, p *planner) (bool, error) {
 }
 
 // load is the TOC under key, or nil: absent, damaged, or of another version.
-func load(store *cache.Store, key string) (*index.TOC, error) {
-	b, err := store.Get(key)
+func (p *planner) load(key string) (*index.TOC, error) {
+	b, err := p.store.Get(key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
 	}
-	toc, err := index.Parse(b)
+	toc, err := index.Parse(b, p.o.Limits)
 	if err != nil {
 		return nil, nil
 	}
@@ -106,7 +106,7 @@ func (l *layer) brought(ctx context.Context, p *planner) (bool, error) {
 	var err error
 	origin := OriginLayer
 	for _, origin = range []Origin{OriginTOCImage, OriginLayer} {
-		if toc, err = load(p.store, "toc-"+l.vouched(origin)); toc != nil || err != nil {
+		if toc, err = p.load("toc-" + l.vouched(origin)); toc != nil || err != nil {
 			break
 		}
 	}
@@ -147,6 +147,23 @@ func (l *layer) believed(whose string, word any) string {
 		b = fmt.Append(nil, whose, l.desc.Digest, l.diffID, word)
 	}
 	return fmt.Sprintf("%s-%x", whose, sha256.Sum256(b))
+}
+
+// held warns of a media type that isn't the layer's, at each opening: all that
+// read it go by its first bytes, and not all that are told of it will.
+func (l *layer) held(p *planner) {
+	found := l.toc.Format()
+	switch found {
+	case index.EStargz:
+		found = index.Gzip
+	case index.ZstdChunked:
+		found = index.Zstd
+	case index.SOCI: // tar or gzip
+		return
+	}
+	if found != l.format {
+		l.warn(p, fmt.Sprintf("the media type says %s, but the layer is %s", l.format, found))
+	}
 }
 
 func (l *layer) keep(p *planner, key string, toc *index.TOC) {

@@ -39,7 +39,7 @@ func Survey(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.St
 	for i, d := range m.Layers() {
 		l := &layer{n: i, desc: d, diffID: m.Config.RootFS.DiffIDs[i]}
 		if o.Index.allows(PolicyLocal) {
-			known, err := l.known(store)
+			known, err := l.known(p)
 			if err != nil {
 				return nil, err
 			}
@@ -60,8 +60,8 @@ func Survey(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.St
 }
 
 // known is what reading the layer has left in the cache.
-func (l *layer) known(store *cache.Store) ([]Claim, error) {
-	toc, err := load(store, objectKey("toc", l.desc.Digest))
+func (l *layer) known(p *planner) ([]Claim, error) {
+	toc, err := p.load(objectKey("toc", l.desc.Digest))
 	if toc == nil || err != nil || toc.DiffID() != l.diffID {
 		return nil, err
 	}
