@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -96,7 +97,8 @@ type authFile struct {
 }
 
 // inFile asks one file: the entries for the repository, for what it is part
-// of and for the host; then the helper for the host; then the general helper.
+// of and for the host; then the helper for the host; then the general helper,
+// unless the host's is "", which says that there is none.
 func (k *keychain) inFile(ctx context.Context, file string) auth.Credential {
 	var f authFile
 	body, err := os.ReadFile(file)
@@ -111,10 +113,8 @@ func (k *keychain) inFile(ctx context.Context, file string) auth.Credential {
 		return auth.EmptyCredential
 	}
 	for _, want := range k.namespaces() {
-		for key, a := range f.Auths {
-			if normalizeKey(key) != want {
-				continue
-			}
+		for _, key := range spellings(f.Auths, want) {
+			a := f.Auths[key]
 			c := auth.Credential{Username: a.Username, Password: a.Password, RefreshToken: a.IdentityToken, AccessToken: a.RegistryToken}
 			if a.Auth != "" {
 				user, password, err := decodeAuth(a.Auth)
@@ -130,16 +130,38 @@ func (k *keychain) inFile(ctx context.Context, file string) auth.Credential {
 		}
 	}
 	for _, host := range k.hosts() {
-		if helper := f.CredHelpers[host]; helper != "" {
-			if c := k.help(ctx, helper); c != auth.EmptyCredential {
+		for _, key := range spellings(f.CredHelpers, host) {
+			helper := f.CredHelpers[key]
+			if helper == "" {
+				return auth.EmptyCredential
+			}
+			if c := k.help(ctx, helper, key); c != auth.EmptyCredential {
 				return c
 			}
 		}
 	}
-	if f.CredsStore != "" {
-		return k.help(ctx, f.CredsStore)
+	switch {
+	case f.CredsStore == "":
+		return auth.EmptyCredential
+	case k.ref.domain == "docker.io":
+		return k.help(ctx, f.CredsStore, dockerHub)
 	}
-	return auth.EmptyCredential
+	return k.help(ctx, f.CredsStore, k.ref.domain)
+}
+
+// spellings lists the keys of m that mean want, the same one first.
+func spellings[V any](m map[string]V, want string) []string {
+	var keys []string
+	for key := range m {
+		if key != want && normalizeKey(key) == want {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	if _, ok := m[want]; ok {
+		keys = slices.Insert(keys, 0, want)
+	}
+	return keys
 }
 
 // tokenUser recognises an identity token that is kept as a password.
@@ -204,26 +226,31 @@ func decodeAuth(s string) (user, password string, err error) {
 // user.
 const helperTimeout = 2 * time.Minute
 
-// help asks a credential helper. Its failure leaves us anonymous.
-func (k *keychain) help(ctx context.Context, helper string) auth.Credential {
+// help asks a credential helper: for the server as it is called in the file,
+// which is what Podman asks for, then by its other names. Its failure leaves us
+// anonymous.
+func (k *keychain) help(ctx context.Context, helper, server string) auth.Credential {
 	if !validHelper(helper) {
 		k.warnOnce("credential helper %q: not a name", clip(helper))
 		return auth.EmptyCredential
 	}
 	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
 	defer cancel()
-	server := k.ref.domain
-	if server == "docker.io" {
-		server = dockerHub
+	store := credentials.NewNativeStore(helper)
+	others := slices.DeleteFunc(k.hosts(), func(name string) bool { return name == server })
+	for _, name := range slices.Insert(others, 0, server) {
+		c, err := store.Get(ctx, name)
+		switch {
+		case errors.Is(err, exec.ErrNotFound):
+			k.warnOnce("credential helper docker-credential-%s is not installed: going on without", helper)
+		case err != nil:
+			k.warnOnce("credential helper docker-credential-%s: %v", helper, err)
+		}
+		if err != nil || c != auth.EmptyCredential {
+			return c
+		}
 	}
-	c, err := credentials.NewNativeStore(helper).Get(ctx, server)
-	switch {
-	case errors.Is(err, exec.ErrNotFound):
-		k.warnOnce("credential helper docker-credential-%s is not installed: going on without", helper)
-	case err != nil:
-		k.warnOnce("credential helper docker-credential-%s: %v", helper, err)
-	}
-	return c
+	return auth.EmptyCredential
 }
 
 // validHelper accepts what can only be the end of a file's name.

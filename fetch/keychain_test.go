@@ -64,6 +64,11 @@ func TestKeychain(t *testing.T) {
 		{"legacy key, http", "quay.io/a/b", []string{entry("http://quay.io", "u")}, "u"},
 		{"Docker Hub", "alpine", []string{entry("https://index.docker.io/v1/", "u")}, "u"},
 		{"Docker Hub as Podman writes it", "alpine", []string{entry("docker.io", "u")}, "u"},
+		{"Docker Hub by the host of old", "alpine", []string{entry("index.docker.io", "u")}, "u"},
+		{"Docker Hub by its host", "alpine", []string{entry("registry-1.docker.io", "u")}, "u"},
+		{"Docker Hub in an address", "index.docker.io/a/b", []string{entry("https://registry-1.docker.io/v2/", "u")}, "u"},
+		{"the same key before one like it", "quay.io/a", []string{fmt.Sprintf(`{"auths":{"https://quay.io":{"auth":%q},"quay.io":{"auth":%q},"http://quay.io/":{"auth":%q}}}`,
+			b64("1:x"), b64("2:x"), b64("3:x"))}, "2"},
 		{"repository", "quay.io/a/b", []string{entry("quay.io/a/b", "u")}, "u"},
 		{"parent", "quay.io/a/b/c", []string{entry("quay.io/a", "u")}, "u"},
 		{"part of a name", "quay.io/abc", []string{entry("quay.io/ab", "u")}, ""},
@@ -156,11 +161,29 @@ func TestHelpers(t *testing.T) {
 	script("none", `echo "credentials not found in native keychain"; exit 1`)
 	script("broken", `echo "no agent"; exit 1`)
 	script("garbage", `echo "<html>"`)
+	knows := func(name, server string) {
+		script(name, `case "$server" in "`+server+`") echo '{"Username":"u","Secret":"pw"}';; *) echo "credentials not found in native keychain"; exit 1;; esac`)
+	}
+	knows("knows-podman", "docker.io")
+	knows("knows-docker", "https://index.docker.io/v1/")
+	known := auth.Credential{Username: "u", Password: "pw"}
+	as := func(server string) auth.Credential { return auth.Credential{Username: server, Password: "pw"} }
 	for _, c := range []struct {
 		name, ref, body string
 		want            auth.Credential
 		warnings        int
 	}{
+		{"Docker Hub as Podman calls it", "x", `{"credHelpers":{"docker.io":"echo"}}`, as("docker.io"), 0},
+		{"Docker Hub as Docker calls it", "x", `{"credHelpers":{"https://index.docker.io/v1/":"echo"}}`, as("https://index.docker.io/v1/"), 0},
+		{"Docker Hub by the host of old", "x", `{"credHelpers":{"index.docker.io":"echo"}}`, as("index.docker.io"), 0},
+		{"Docker Hub by its host", "x", `{"credHelpers":{"registry-1.docker.io":"echo"}}`, as("registry-1.docker.io"), 0},
+		{"Docker Hub as Podman calls it, for a login by Docker", "x", `{"credHelpers":{"docker.io":"knows-docker"}}`, known, 0},
+		{"Docker Hub as Docker calls it, for a login by Podman", "x", `{"credHelpers":{"https://index.docker.io/v1/":"knows-podman"}}`, known, 0},
+		{"Docker Hub in the store, for a login by Podman", "x", `{"credsStore":"knows-podman"}`, known, 0},
+		{"Docker Hub's helper fails", "x", `{"credHelpers":{"docker.io":"broken"}}`, auth.Credential{}, 1},
+		{"helper under an address", "h.io/x", `{"credHelpers":{"https://h.io":"echo"}}`, as("https://h.io"), 0},
+		{"no helper for this one", "h.io/x", `{"credHelpers":{"h.io":""},"credsStore":"echo"}`, auth.Credential{}, 0},
+
 		{"store", "h.io:1/x", `{"credsStore":"echo"}`, auth.Credential{Username: "h.io:1", Password: "pw"}, 0},
 		{"store, Docker Hub", "x", `{"credsStore":"echo","auths":{"https://index.docker.io/v1/":{}}}`, auth.Credential{Username: "https://index.docker.io/v1/", Password: "pw"}, 0},
 		{"helper", "h.io/x", `{"credHelpers":{"h.io":"echo"}}`, auth.Credential{Username: "h.io", Password: "pw"}, 0},
