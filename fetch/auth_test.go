@@ -115,8 +115,8 @@ func TestTokenServerFails(t *testing.T) {
 		{"a page", Page(), fetch.ErrUnauthorized, 1},
 		{"no token", Answer(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("{}")) }), fetch.ErrUnauthorized, 1},
 		{"a redirect", Times(1, Redirect(307, func(r *http.Request) string { return "http://" + r.Host + r.URL.String() })), nil, 2},
-		{"a redirect to a file", Redirect(307, func(*http.Request) string { return "file:///etc/passwd" }), errAny, 3},
-		{"a redirect to a metadata service", Redirect(307, func(*http.Request) string { return "http://169.254.169.254/" }), errAny, 1},
+		{"a redirect to a file", Redirect(307, func(*http.Request) string { return "file:///etc/passwd" }), fetch.ErrUnreachable, 3},
+		{"a redirect to a metadata service", Redirect(307, func(*http.Request) string { return "http://169.254.169.254/" }), fetch.ErrUnreachable, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

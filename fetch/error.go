@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -81,22 +82,32 @@ func (e *statusError) Unwrap() error {
 	return nil
 }
 
-// A networkError is no answer at all.
+// A networkError is no answer at all, or one that broke off.
 type networkError struct{ err error }
 
-func (e *networkError) Error() string   { return e.err.Error() }
-func (e *networkError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
+func (e *networkError) Error() string { return e.err.Error() }
+
+// Unwrap hides the end of a connection: it is not the end of what was read.
+func (e *networkError) Unwrap() []error {
+	if errors.Is(e.err, io.EOF) || errors.Is(e.err, io.ErrUnexpectedEOF) {
+		return []error{ErrUnreachable}
+	}
+	return []error{ErrUnreachable, e.err}
+}
 
 // An answerError is an answer that breaks the rules of HTTP or does not fit
 // what was asked.
 type answerError struct{ msg string }
 
 func (e *answerError) Error() string { return e.msg }
+func (e *answerError) Unwrap() error { return ErrUnreachable }
 
-// A refusal is an address that we will not talk to.
+// A refusal is an address that we will not talk to, though the registry tells
+// us to.
 type refusal struct{ msg string }
 
 func (e *refusal) Error() string { return e.msg }
+func (e *refusal) Unwrap() error { return ErrUnreachable }
 
 // errStalled is why a request was given up that made no progress.
 var errStalled = errors.New("no data for too long")

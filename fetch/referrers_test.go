@@ -225,11 +225,11 @@ func TestReferrersAnswers(t *testing.T) {
 		{"large pages", All(Header("Link", `</v2/a/b/referrers/x>; rel="next"`), index(`"x":"`+strings.Repeat("x", 4_000_000)+`"`)), 0, fetch.ErrUnsupported, 5, 0},
 		{"a redirected page", Times(2, All(Times(1, link(`</v2/a/b/referrers/x>; rel="next"`)),
 			Redirect(307, func(r *http.Request) string { return "/v2/a/b/referrers/y" }))), 0, fetch.ErrNotFound, 3, 0},
-		{"a page elsewhere", link(`<http://169.254.169.254/x>; rel="next"`), 0, errAny, 1, 0},
-		{"a page at another port", link(`<//127.0.0.1:1/x>; rel="next"`), 0, errAny, 1, 0},
-		{"a page in a file", link(`<file:///etc/passwd>; rel="next"`), 0, errAny, 1, 0},
-		{"a page for somebody else", link(`<//u:p@127.0.0.1/x>; rel="next"`), 0, errAny, 1, 0},
-		{"a malformed link", link(`<http://[>; rel="next"`), 0, errAny, 1, 0},
+		{"a page elsewhere", link(`<http://169.254.169.254/x>; rel="next"`), 0, fetch.ErrUnreachable, 1, 0},
+		{"a page at another port", link(`<//127.0.0.1:1/x>; rel="next"`), 0, fetch.ErrUnreachable, 1, 0},
+		{"a page in a file", link(`<file:///etc/passwd>; rel="next"`), 0, fetch.ErrUnreachable, 1, 0},
+		{"a page for somebody else", link(`<//u:p@127.0.0.1/x>; rel="next"`), 0, fetch.ErrUnreachable, 1, 0},
+		{"a malformed link", link(`<http://[>; rel="next"`), 0, fetch.ErrUnreachable, 1, 0},
 		{"another link", link(`<http://169.254.169.254/x>; rel="first"`), 1, nil, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -294,6 +294,9 @@ func (r *registry) broken(ctx context.Context, err error) error {
 		}
 		err = fmt.Errorf("%s: %w", r.host, cause)
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%s: connection lost in the answer", r.host)
+	}
 	return &networkError{err}
 }
 

@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -15,6 +16,7 @@ type resuming struct {
 
 	body  *body
 	since int64 // bytes since the body was opened
+	asked int64 // bytes that the body was to have
 	tries int   // failures in a row
 }
 
@@ -49,7 +51,7 @@ func (s *resuming) open() error {
 	for s.body == nil {
 		body, err := s.b.open(s.ctx, s.off, s.end-s.off)
 		if err == nil {
-			s.body, s.since = body, 0
+			s.body, s.since, s.asked = body, 0, s.end-s.off
 			return nil
 		}
 		s.tries++
@@ -63,15 +65,21 @@ func (s *resuming) open() error {
 // reopenLater gives the body up. If it has delivered next to nothing, there
 // is a pause, which may end in giving up altogether.
 func (s *resuming) reopenLater(err error) error {
+	from := clean(s.body.resp.Request.URL.Host)
 	s.drop()
 	if s.since >= minProgress {
 		return nil
 	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
+	switch {
+	case err == io.EOF:
+		err = &answerError{fmt.Sprintf("%s: %d bytes in answer to a request for %d", from, s.since, s.asked)}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = &networkError{fmt.Errorf("%s: connection lost after %d of %d bytes", from, s.since, s.asked)}
+	default:
+		err = s.b.r.broken(s.ctx, err)
 	}
 	s.tries++
-	return s.b.r.retry.pause(s.ctx, s.tries, s.b.r.broken(s.ctx, err))
+	return s.b.r.retry.pause(s.ctx, s.tries, err)
 }
 
 func (s *resuming) drop() {
