@@ -89,6 +89,8 @@ func TestReadAt(t *testing.T) {
 		{"cut with progress, many times", Cut(10_000), 75_000, nil, 8},
 		{"short once", Times(1, Short(500)), 1000, nil, 2},
 		{"short for ever", Short(1000), 1000, fetch.ErrUnreachable, 3},
+		{"short for ever, with progress", AtMost(5000), 75_000, fetch.ErrUnreachable, 3},
+		{"shorter than asked, but not short", AtMost(70_000), 75_000, nil, 2},
 		{"range ignored", IgnoreRange(), 1000, nil, 1},
 		{"range ignored, cut with progress", Times(1, On(Blob, All(Cut(from+5000), IgnoreRange()))), 20_000, nil, 2},
 		{"range ignored, cut before the range", All(Cut(from-1), IgnoreRange()), 1000, fetch.ErrUnreachable, 3},

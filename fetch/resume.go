@@ -14,15 +14,22 @@ type resuming struct {
 	b        *remote
 	off, end int64
 
-	body  *body
-	since int64 // bytes since the body was opened
-	asked int64 // bytes that the body was to have
-	tries int   // failures in a row
+	body   *body
+	since  int64 // bytes since the body was opened
+	asked  int64 // bytes that the body was to have
+	tries  int   // failures in a row
+	shorts int   // answers in a row that were complete, but shorter than they should be
 }
 
-// minProgress is what an answer must deliver for its early end not to count as
-// a failure.
-const minProgress = 4 << 10
+const (
+	// minProgress is what an answer must deliver for its early end not to
+	// count as a failure.
+	minProgress = 4 << 10
+	// minAnswer is what a server must deliver if it gives less than was asked
+	// for and calls that complete. One that gives less, again and again, would
+	// have us ask for ever.
+	minAnswer = 64 << 10
+)
 
 func (s *resuming) Read(p []byte) (int, error) {
 	for s.off < s.end {
@@ -67,7 +74,12 @@ func (s *resuming) open() error {
 func (s *resuming) reopenLater(err error) error {
 	from := clean(s.body.resp.Request.URL.Host)
 	s.drop()
-	if s.since >= minProgress {
+	if err == io.EOF && s.since < minAnswer {
+		s.shorts++
+	} else {
+		s.shorts = 0
+	}
+	if s.since >= minProgress && s.shorts < s.b.r.retry.Attempts {
 		return nil
 	}
 	switch {
@@ -78,7 +90,7 @@ func (s *resuming) reopenLater(err error) error {
 	default:
 		err = s.b.r.broken(s.ctx, err)
 	}
-	s.tries++
+	s.tries = max(s.tries+1, s.shorts)
 	return s.b.r.retry.pause(s.ctx, s.tries, err)
 }
 

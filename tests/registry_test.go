@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -147,12 +148,19 @@ func TestFaults(t *testing.T) {
 		code  int
 		fault registrytest.Fault
 	}{
-		"web page":         {exitUnsupported, registrytest.On(registrytest.Manifest, registrytest.Page())},
-		"endless manifest": {exitUnsupported, registrytest.On(registrytest.Manifest, registrytest.Method("GET", registrytest.Endless("application/vnd.oci.image.manifest.v1+json")))},
-		"byte flipped":     {exitIntegrity, registrytest.On(registrytest.Blob, registrytest.Flip(1000))},
-		"500 for ever":     {exitUnreachable, registrytest.Status(500)},
-		"404":              {exitNotFound, registrytest.On(registrytest.Manifest, registrytest.Status(404))},
-		"403":              {exitAuth, registrytest.On(registrytest.Manifest, registrytest.Status(403))},
+		"web page":              {exitUnsupported, registrytest.On(registrytest.Manifest, registrytest.Page())},
+		"endless manifest":      {exitUnsupported, registrytest.On(registrytest.Manifest, registrytest.Method("GET", registrytest.Endless("application/vnd.oci.image.manifest.v1+json")))},
+		"byte flipped":          {exitIntegrity, registrytest.On(registrytest.Blob, registrytest.Flip(1000))},
+		"500 for ever":          {exitUnreachable, registrytest.Status(500)},
+		"layers cut to nothing": {exitUnreachable, registrytest.On(registrytest.Blob, registrytest.Cut(100))},
+		"short answers":         {exitUnreachable, registrytest.On(registrytest.Blob, registrytest.AtMost(5000))},
+		"another range":         {exitUnreachable, registrytest.On(registrytest.Blob, registrytest.ShiftRange(1))},
+		"hangs up for ever":     {exitUnreachable, registrytest.On(registrytest.Blob, registrytest.HangUp())},
+		"redirect loop": {exitUnreachable, registrytest.On(registrytest.Blob, registrytest.Redirect(307, func(r *http.Request) string {
+			return "http://" + r.Host + r.URL.Path
+		}))},
+		"404": {exitNotFound, registrytest.On(registrytest.Manifest, registrytest.Status(404))},
+		"403": {exitAuth, registrytest.On(registrytest.Manifest, registrytest.Status(403))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reg.Heal()

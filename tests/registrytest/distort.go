@@ -161,6 +161,19 @@ func ShiftRange(delta int64) Fault {
 	}
 }
 
+// AtMost answers a request for a range with its first n bytes, and says so.
+func AtMost(n int64) Fault {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			var start, end int64
+			if k, _ := fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-%d", &start, &end); k == 2 {
+				req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", start, min(end, start+n-1)))
+			}
+			next.ServeHTTP(w, req)
+		})
+	}
+}
+
 // LieAboutRange sends the range that begins delta bytes later than asked for,
 // and says that it is the one asked for.
 func LieAboutRange(delta int64) Fault {
