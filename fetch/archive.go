@@ -29,13 +29,38 @@ func openArchive(ctx context.Context, r Reference, o Options) (place, error) {
 		return newLayout(r, a, o)
 	}
 	switch index, manifest := a.has(ocispec.ImageIndexFile), a.has(dockerManifest); {
-	case manifest && (!index || strings.HasPrefix(r.tag, "@") || isEmpty(a)):
+	case index && manifest:
+		return openDual(ctx, r, a, o)
+	case manifest:
 		return newDockerArchive(ctx, r, a)
 	case index:
 		return newLayout(r, a, o)
 	}
 	a.Close()
 	return nil, fmt.Errorf("%w: neither an OCI nor a Docker archive: no %s, no %s", ErrUnsupported, ocispec.ImageIndexFile, dockerManifest)
+}
+
+// openDual opens an archive that is of both kinds, as Docker writes them: a
+// layout, but for an image that only manifest.json has: one by its number, one
+// by another name than in index.json, one without a name.
+func openDual(ctx context.Context, r Reference, a *archive, o Options) (place, error) {
+	index, err := (&layout{files: a}).index()
+	if err != nil {
+		return newLayout(r, a, o)
+	}
+	images, err := dockerImages(a)
+	if err == nil {
+		_, err = choose(images, r)
+	}
+	inDocker, inLayout := err == nil, len((&layout{ref: r}).matches(index.Manifests)) > 0
+	switch {
+	case inLayout, r.digest != "":
+		return newLayout(r, a, o)
+	case inDocker, len(index.Manifests) == 0:
+		return newDockerArchive(ctx, r, a)
+	}
+	a.Close()
+	return nil, fmt.Errorf("%w: the archive has %s, or, as Docker calls them, %s", ErrNotFound, list(index.Manifests), listImages(images))
 }
 
 // isEmpty reports whether a layout has no images. Docker writes both kinds of
@@ -108,7 +133,7 @@ func (a *archive) scan(ctx context.Context) error {
 			err = context.Cause(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("archive: %w", err)
+			return a.damaged(err)
 		}
 		off, err := r.Seek(0, io.SeekCurrent)
 		if err != nil {
@@ -120,6 +145,19 @@ func (a *archive) scan(ctx context.Context) error {
 		}
 		a.add(h, off, fi.Size())
 	}
+}
+
+// damaged explains why the headers cannot be read. What does not even begin
+// like an archive is something else.
+func (a *archive) damaged(err error) error {
+	broken := errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)
+	switch {
+	case broken && len(a.members) == 0:
+		return fmt.Errorf("%w: not a tar archive", ErrUnsupported)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the archive is cut short")
+	}
+	return fmt.Errorf("archive: %w", err)
 }
 
 func (a *archive) add(h *tar.Header, off, end int64) {

@@ -96,15 +96,20 @@ func TestArchiveMembers(t *testing.T) {
 			put(w, tar.Header{Name: e.name, Typeflag: tar.TypeLink, Linkname: e.name}, "")
 		}), fetch.ErrUnsupported},
 		{"empty", nil, errWhatever},
-		{"not an archive", noise(100_000), errAny},
-		{"a web page", []byte("<html>"), errAny},
+		{"not an archive", noise(100_000), fetch.ErrUnsupported},
+		{"a web page", []byte("<html>"), fetch.ErrUnsupported},
+		{"a long web page", bytes.Repeat([]byte("<html>"), 1000), fetch.ErrUnsupported},
+		{"a web page, compressed", gz([]byte("<html>")), fetch.ErrUnsupported},
+		{"xz", []byte("\xfd7zXZ\x00\x00\x04\xe6\xd6"), fetch.ErrUnsupported},
+		{"bzip2", []byte("BZh11AY&SYxx"), fetch.ErrUnsupported},
+		{"a name like bzip2", append(tree{file("BZh1", "x")}, simple(t, "x")...).tar(t), nil},
 		{"cut in a header", simple(t, "x").tar(t)[:700], errWhatever},
 		{"cut in a body", simple(t, "x").tar(t)[:514], errWhatever},
 		{"gzip, cut", gz(simple(t, "x").tar(t))[:300], errAny},
 		{"gzip, damaged", append([]byte{0x1f, 0x8b}, noise(1000)...), errAny},
 		{"zstd, cut", zst(simple(t, "x").tar(t))[:300], errAny},
 		{"zstd, damaged", append([]byte{0x28, 0xb5, 0x2f, 0xfd}, noise(1000)...), errAny},
-		{"gzip of gzip", gz(gz(simple(t, "x").tar(t))), errAny},
+		{"gzip of gzip", gz(gz(simple(t, "x").tar(t))), fetch.ErrUnsupported},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			layers, _, err := contents(t, save(t, c.body))
@@ -268,26 +273,64 @@ func TestDockerArchiveLies(t *testing.T) {
 	}
 }
 
-// TestDualArchive reads archives that are of both kinds.
+// TestArchiveErrors says what is wrong in words for people.
+func TestArchiveErrors(t *testing.T) {
+	d, files := image(t, "latest", "layer")
+	for want, body := range map[string][]byte{
+		"not a tar archive":                               []byte("FROM scratch\n"),
+		"compressed with xz":                              []byte("\xfd7zXZ\x00"),
+		"compressed with bzip2":                           []byte("BZh51AY&SY"),
+		"the archive is cut short":                        layout(t, files, d).tar(t)[:1100],
+		"index.json: manifests.size: a string, not a who": tree{file("index.json", `{"manifests":[{"size":"12"}]}`)}.tar(t),
+		"index.json: not JSON: unexpected end":            tree{file("index.json", `{`)}.tar(t),
+		"index.json: a list, not an object":               tree{file("index.json", `[]`)}.tar(t),
+		"manifest.json: an object, not a list":            tree{file("manifest.json", `{}`)}.tar(t),
+		"manifest.json: Layers: a bool, not a list":       tree{file("manifest.json", `[{"Layers":true}]`)}.tar(t),
+		"c: rootfs.diff_ids: a number, not a str":         tree{file("manifest.json", `[{"Config":"c","Layers":["x"]}]`), file("c", `{"rootfs":{"diff_ids":[1]}}`)}.tar(t),
+	} {
+		_, _, err := contents(t, save(t, body))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "Go ") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// TestDualArchive reads archives that are of both kinds, by the names in both.
 func TestDualArchive(t *testing.T) {
 	d, oci := image(t, "latest", "layer in OCI form")
 	m, docker := dockerImage(t, "a", []string{"x:latest"}, file("1/layer.tar", "layer in Docker form"))
 	docker = append(docker, file("manifest.json", encode(t, []any{m})))
 	dual := save(t, append(layout(t, oci, d), docker...).tar(t))
 	empty := save(t, append(layout(t, nil), docker...).tar(t))
+	d.Annotations = map[string]string{ocispec.AnnotationRefName: "latest", "io.containerd.image.name": "docker.io/library/x:latest"}
+	named := save(t, append(layout(t, oci, d), docker...).tar(t)) // as Docker does
 	for ref, want := range map[string]string{
-		dual:                     "layer in OCI form",
-		dual + ":latest":         "layer in OCI form",
-		dual + ":@0":             "layer in Docker form",
-		"oci-archive:" + dual:    "layer in OCI form",
-		"docker-archive:" + dual: "layer in Docker form",
-		empty:                    "layer in Docker form",
-		"oci-archive:" + empty:   "",
+		dual:                           "layer in OCI form",
+		dual + ":latest":               "layer in OCI form",
+		dual + ":@0":                   "layer in Docker form",
+		dual + ":x":                    "layer in Docker form",
+		dual + ":docker.io/library/x":  "layer in Docker form",
+		dual + "@" + d.Digest.String(): "layer in OCI form",
+		dual + ":y":                    "",
+		named + ":x":                   "layer in OCI form",
+		named + ":x:latest":            "layer in OCI form",
+		named + ":latest":              "layer in OCI form",
+		named + ":docker.io/x":         "layer in OCI form",
+		"oci-archive:" + named + ":x":  "layer in OCI form",
+		"oci-archive:" + dual:          "layer in OCI form",
+		"docker-archive:" + dual:       "layer in Docker form",
+		empty:                          "layer in Docker form",
+		empty + ":x":                   "layer in Docker form",
+		"oci-archive:" + empty:         "",
 	} {
 		layers, _, err := contents(t, ref)
 		if got := fmt.Sprint(layers); got != fmt.Sprint([]string{want}) && (want != "" || err == nil) {
 			t.Errorf("%s: %s, %v, want %q", ref, got, err, want)
 		}
+	}
+	_, _, err := contents(t, dual+":y")
+	if checkErr(t, err, fetch.ErrNotFound); err != nil && !strings.Contains(err.Error(), "the archive has latest, or, as Docker calls them, x:latest") {
+		t.Error(err)
 	}
 }
 

@@ -45,8 +45,7 @@ func newDockerArchive(ctx context.Context, r Reference, f files) (_ place, err e
 			f.Close()
 		}
 	}()
-	l := &layout{files: f}
-	images, err := dockerImages(l)
+	images, err := dockerImages(f)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +54,7 @@ func newDockerArchive(ctx context.Context, r Reference, f files) (_ place, err e
 		return nil, err
 	}
 	a := &dockerArchive{files: f, docs: make(map[digest.Digest][]byte), blobs: make(map[digest.Digest]*file)}
-	config, err := l.read(image.Config)
+	config, err := (&layout{files: f}).read(image.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -76,15 +75,12 @@ func newDockerArchive(ctx context.Context, r Reference, f files) (_ place, err e
 }
 
 // dockerImages reads manifest.json.
-func dockerImages(l *layout) (images []dockerImage, err error) {
-	body, err := l.read(dockerManifest)
+func dockerImages(f files) (images []dockerImage, err error) {
+	body, err := (&layout{files: f}).read(dockerManifest)
 	if err != nil {
 		return nil, fmt.Errorf("not a Docker archive: %w", err)
 	}
-	if err := json.Unmarshal(body, &images); err != nil {
-		return nil, fmt.Errorf("%s: %w", dockerManifest, err)
-	}
-	return images, nil
+	return images, decode(dockerManifest, body, &images)
 }
 
 // choose returns the image that the reference means: the only one, the one
@@ -152,9 +148,13 @@ func (a *dockerArchive) keep(mediaType string, body []byte) ocispec.Descriptor {
 
 // layers describes the image's layers.
 func (a *dockerArchive) layers(ctx context.Context, image dockerImage, config []byte) ([]ocispec.Descriptor, error) {
-	var c ocispec.Image
-	if err := json.Unmarshal(config, &c); err != nil {
-		return nil, fmt.Errorf("%s: %w", clip(image.Config), err)
+	var c struct {
+		RootFS struct {
+			DiffIDs []digest.Digest `json:"diff_ids"`
+		} `json:"rootfs"`
+	}
+	if err := decode(image.Config, config, &c); err != nil {
+		return nil, err
 	}
 	if n := len(c.RootFS.DiffIDs); n != len(image.Layers) {
 		return nil, fmt.Errorf("%s has %d layers, the config %d", dockerManifest, len(image.Layers), n)

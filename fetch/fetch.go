@@ -184,6 +184,11 @@ func (s *Source) blob(ctx context.Context, d ocispec.Descriptor) (medium, error)
 	if d.Size < 0 {
 		return nil, fmt.Errorf("negative size %d", d.Size)
 	}
+	if d.Size == 0 { // which leaves one content only
+		if err := verify(d, nil); err != nil {
+			return nil, err
+		}
+	}
 	if d.Data != nil {
 		if err := verify(d, d.Data); err != nil {
 			return nil, err

@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -106,10 +105,10 @@ func (k *keychain) inFile(ctx context.Context, file string) auth.Credential {
 		return auth.EmptyCredential
 	}
 	if err == nil {
-		err = json.Unmarshal(body, &f)
+		err = decode(file, body, &f)
 	}
 	if err != nil {
-		k.warnOnce("credentials: %s: %v", file, err)
+		k.warnOnce("credentials: %v", err)
 		return auth.EmptyCredential
 	}
 	for _, want := range k.namespaces() {

@@ -113,7 +113,7 @@ func (l *layout) find() (ocispec.Descriptor, error) {
 	found := l.matches(index.Manifests)
 	switch {
 	case len(found) > 0 && same(found):
-		return found[0], checkDigest(found[0].Digest)
+		return found[0], l.check(found[0])
 	case l.ref.digest != "":
 		return ocispec.Descriptor{Digest: l.ref.digest}, nil
 	case len(index.Manifests) == 0:
@@ -124,15 +124,28 @@ func (l *layout) find() (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{}, fmt.Errorf("several images, name one: the layout has %s", list(found))
 }
 
+// check checks an entry of index.json. A size is required there (image-spec,
+// descriptor.md), and no manifest is empty: one that is not known would let any
+// size pass later on.
+func (l *layout) check(d ocispec.Descriptor) error {
+	err := checkDigest(d.Digest)
+	if err != nil || d.Size > 0 {
+		return err
+	}
+	f, err := l.open(blobPath(d))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return fmt.Errorf("%s: %s: %w", ocispec.ImageIndexFile, d.Digest, &DigestError{Want: d.Digest, WantSize: d.Size, GotSize: f.size})
+}
+
 func (l *layout) index() (index ocispec.Index, err error) {
 	body, err := l.read(ocispec.ImageIndexFile)
 	if err != nil {
 		return index, err
 	}
-	if err := json.Unmarshal(body, &index); err != nil {
-		return index, fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
-	}
-	return index, nil
+	return index, decode(ocispec.ImageIndexFile, body, &index)
 }
 
 // matches returns the entries of an index that the reference may mean: all,
@@ -158,7 +171,10 @@ func (l *layout) matches(entries []ocispec.Descriptor) []ocispec.Descriptor {
 			return found
 		}
 	}
-	return nil
+	return by(func(d ocispec.Descriptor) bool {
+		name := d.Annotations[annotationImageName]
+		return name != "" && fullName(name) == fullName(l.ref.tag)
+	})
 }
 
 // annotationImageName is where containerd and Docker put an image's full
@@ -244,6 +260,9 @@ func (d directory) open(name string) (*file, error) {
 
 // notFound adds ErrNotFound to the errors that mean it.
 func notFound(err error) error {
+	if errors.Is(err, unix.ENAMETOOLONG) {
+		return fmt.Errorf("%w: the file's name is too long", ErrNotFound)
+	}
 	if at := (*fs.PathError)(nil); errors.As(err, &at) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)) {
 		return fmt.Errorf("%s: %w", at.Path, ErrNotFound)
 	}

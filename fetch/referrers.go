@@ -95,10 +95,7 @@ type links struct {
 }
 
 func parseLinks(body []byte) (l links, err error) {
-	if err := json.Unmarshal(body, &l); err != nil {
-		return l, fmt.Errorf("manifest: %w", err)
-	}
-	return l, nil
+	return l, decode("manifest", body, &l)
 }
 
 // artifactType is what a list of referrers says of the manifest.

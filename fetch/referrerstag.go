@@ -140,7 +140,7 @@ func newListing() *listing {
 
 func parseListing(body []byte) (*listing, error) {
 	l := new(listing)
-	if err := json.Unmarshal(body, &l.fields); err != nil {
+	if err := Unmarshal(body, &l.fields); err != nil {
 		return nil, err
 	}
 	if l.fields == nil {
@@ -148,7 +148,7 @@ func parseListing(body []byte) (*listing, error) {
 	}
 	var raw []json.RawMessage
 	if list, ok := l.fields["manifests"]; ok {
-		if err := json.Unmarshal(list, &raw); err != nil {
+		if err := decode("manifests", list, &raw); err != nil {
 			return nil, err
 		}
 	}

@@ -193,6 +193,17 @@ func TestDocumentChecks(t *testing.T) {
 	expect(t, reg, nil)
 }
 
+// TestBlobEmpty knows what an empty blob's digest is.
+func TestBlobEmpty(t *testing.T) {
+	reg := Start(t, Options{})
+	s := open(t, reg.Host+"/a/b:t", fetch.Options{})
+	for content, want := range map[string]error{"": nil, "x": errDigest} {
+		_, err := s.Blob(context.Background(), ocispec.Descriptor{Digest: digest.FromString(content)})
+		checkErr(t, err, want)
+	}
+	expect(t, reg, nil)
+}
+
 // TestEmbeddedBlob reads a blob that is within its descriptor.
 func TestEmbeddedBlob(t *testing.T) {
 	reg := Start(t, Options{})

@@ -1,11 +1,11 @@
 package fetch
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -18,16 +18,31 @@ const (
 	plain     compression = ""
 	gzipped   compression = "gzip"
 	zstandard compression = "zstd"
+	xz        compression = "xz"
+	bzip2     compression = "bzip2"
 )
 
+// magics are what compressed files begin with.
+var magics = []struct {
+	compression
+	magic string
+}{
+	{gzipped, "\x1f\x8b"},
+	{zstandard, "\x28\xb5\x2f\xfd"},
+	{xz, "\xfd7zXZ\x00"},
+	{bzip2, "BZh91AY&SY"}, // of levels below 9, too: see sniff
+}
+
 func sniff(r io.ReaderAt) compression {
-	var magic [4]byte
-	n, _ := r.ReadAt(magic[:], 0)
-	switch {
-	case bytes.HasPrefix(magic[:n], []byte{0x1f, 0x8b}):
-		return gzipped
-	case bytes.Equal(magic[:n], []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		return zstandard
+	var head [10]byte
+	n, _ := r.ReadAt(head[:], 0)
+	if '1' <= head[3] && head[3] <= '8' && string(head[:3]) == "BZh" {
+		head[3] = '9'
+	}
+	for _, m := range magics {
+		if strings.HasPrefix(string(head[:n]), m.magic) {
+			return m.compression
+		}
 	}
 	return plain
 }
@@ -44,9 +59,11 @@ const (
 // returns f, still open.
 func uncompressed(ctx context.Context, f *os.File, dir string) (*os.File, error) {
 	var r io.Reader
-	switch sniff(f) {
+	switch c := sniff(f); c {
 	case plain:
 		return f, nil
+	case xz, bzip2:
+		return f, fmt.Errorf("%w: compressed with %s: only gzip and zstd are read", ErrUnsupported, c)
 	case gzipped:
 		z, err := gzip.NewReader(f)
 		if err != nil {

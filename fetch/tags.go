@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -94,7 +93,7 @@ func (r *registry) tags(ctx context.Context, limit int, warn func(string)) (tags
 // parseTags reads one page.
 func parseTags(body []byte) ([]string, error) {
 	var page struct{ Tags []string }
-	if err := json.Unmarshal(body, &page); err != nil {
+	if err := Unmarshal(body, &page); err != nil {
 		return nil, fmt.Errorf("%w: the list of tags: %w", ErrUnsupported, err)
 	}
 	return page.Tags, nil
@@ -131,7 +130,7 @@ func localTags(ctx context.Context, r Reference, o Options) ([]string, error) {
 	hasIndex, hasManifest := a.has(ocispec.ImageIndexFile), a.has(dockerManifest)
 	if r.transport == transportDockerArchive || r.transport == transportArchive && hasManifest && (!hasIndex || isEmpty(a)) {
 		defer a.Close()
-		images, err := dockerImages(&layout{files: a})
+		images, err := dockerImages(a)
 		return dockerTags(images), err
 	}
 	l, err := newLayout(r, a, o)

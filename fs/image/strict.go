@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"ocifs.dev/ocifs/fetch"
 )
 
 // maxDepth is how deep a document may nest: an index needs six.
@@ -25,7 +27,7 @@ func unmarshal(b []byte, v any) error {
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("more than one JSON value")
 	}
-	return json.Unmarshal(b, v)
+	return fetch.Unmarshal(b, v)
 }
 
 // object reads one JSON value, which is the value of key.
