@@ -7,7 +7,7 @@
 //	oci:DIR, oci:DIR:TAG, oci:DIR@sha256:…                    an OCI image layout
 //	oci-archive:FILE, oci-archive:FILE:TAG                    a layout in a tar archive
 //	docker-archive:FILE, …:REF, …:@N                          what docker save writes
-//	/PATH, ./PATH, or what exists: as above, whichever it is
+//	/PATH, ./PATH, ../PATH, FILE.tar: as above, whichever it is
 //
 // Open makes a Source of it. A Source resolves the reference to a descriptor,
 // delivers documents (manifests, indexes, configs: small, read whole, always

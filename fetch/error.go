@@ -33,13 +33,13 @@ type Error struct {
 	Err  error
 }
 
-func (e *Error) Error() string { return clean(e.Name + ": " + e.Err.Error()) }
+func (e *Error) Error() string { return clean(shown(e.Name) + ": " + e.Err.Error()) }
 func (e *Error) Unwrap() error { return e.Err }
 
 // A DigestError says that content is not what its descriptor says.
 type DigestError struct {
 	Want, Got         digest.Digest // Got is "" if only the size was compared
-	WantSize, GotSize int64         // WantSize is 0 if it is not known
+	WantSize, GotSize int64
 }
 
 func (e *DigestError) Error() string {
@@ -120,8 +120,15 @@ func canceled(err error) bool {
 // urls matches URLs in texts: scheme, userinfo, the rest, query and fragment.
 var urls = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s"'/?#]*@)?([^\s"'?#]*)([?#][^\s"']*)?`)
 
-// maxText bounds an error's text.
-const maxText = 1000
+// maxText bounds an error's text, and maxName the reference in it, so that
+// there is room for what is wrong with that.
+const (
+	maxText = 1000
+	maxName = 300
+)
+
+// shown is a reference for use in a message.
+func shown(ref string) string { return clean(clipTo(ref, maxName)) }
 
 // clean makes a text from outside fit to be shown: no userinfo and no query
 // in URLs, no control characters, not too long.

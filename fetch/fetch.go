@@ -56,6 +56,9 @@ func Open(ctx context.Context, ref string, o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !r.Local() && shadowed(ref, look) {
+		o.warn(fmt.Sprintf("%s is %s; for the layout of that name here, say ./%s", ref, r, ref))
+	}
 	return open(ctx, r, o)
 }
 

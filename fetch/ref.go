@@ -54,8 +54,16 @@ func (r Reference) String() string {
 	return s
 }
 
+// Local reports whether the reference is a path on this machine.
+func (r Reference) Local() bool { return r.transport != transportRegistry }
+
 // ParseReference parses a reference. It looks at the file system, and only
-// there, to tell a path from an image's name and a path's end from a tag.
+// there, to tell a path's end from a tag. What begins with /, ./ or ../ is a
+// path; so is the name of a file that is there and called *.tar or the like,
+// and what could not be an image in a registry. A name that could is one,
+// whatever lies in the working directory: docker://, which may stand before
+// it, and ./ leave no doubt. References to what other programs read and ocifs
+// does not are a *TransportError.
 func ParseReference(s string) (Reference, error) { return parseReference(s, look) }
 
 // A finding is what lies at a path.
@@ -90,7 +98,7 @@ func parseReference(s string, look func(string) finding) (Reference, error) {
 		return Reference{}, errors.New("empty image reference")
 	}
 	if strings.ContainsRune(s, 0) {
-		return Reference{}, fmt.Errorf("%s: a reference has no zero bytes", clean(s))
+		return Reference{}, fmt.Errorf("%s: a reference has no zero bytes", shown(s))
 	}
 	if rest, ok := strings.CutPrefix(s, "docker://"); ok {
 		return parseRegistry(rest)
@@ -108,30 +116,97 @@ func parseReference(s string, look func(string) finding) (Reference, error) {
 			return parsePath(t.transport, rest, look)
 		}
 	}
-	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") {
-		return parseBare(s, look)
+	for _, name := range foreign {
+		if rest, ok := strings.CutPrefix(s, name+":"); ok {
+			return Reference{}, &TransportError{Transport: name, Rest: rest}
+		}
 	}
-	if r, err := parseBare(s, look); err == nil && look(r.path) > something {
+	for _, prefix := range []string{"/", "./", "../"} {
+		if strings.HasPrefix(s, prefix) {
+			return parseBare(s, look)
+		}
+	}
+	return parseName(s, look)
+}
+
+// foreign are the transports of Podman and Skopeo that are not ours.
+var foreign = []string{"atomic", "containers-storage", "dir", "docker-daemon", "ostree", "sif", "tarball"}
+
+// A TransportError is a reference by a transport that ocifs does not have.
+type TransportError struct {
+	Transport string // without the colon: dir
+	Rest      string // what follows it
+}
+
+func (e *TransportError) Error() string {
+	if e.Transport == string(transportRegistry) {
+		return fmt.Sprintf("%s: no // after docker:", shown(e.Transport+":"+e.Rest))
+	}
+	return fmt.Sprintf("%s: ocifs does not read %s:", shown(e.Transport+":"+e.Rest), e.Transport)
+}
+
+// Unwrap makes it ErrUnsupported.
+func (e *TransportError) Unwrap() error { return ErrUnsupported }
+
+// parseName parses what has no prefix that says what it is.
+func parseName(s string, look func(string) finding) (Reference, error) {
+	local, localErr := parseBare(s, look)
+	there := nothing
+	if localErr == nil {
+		there = look(local.path)
+	}
+	if there == imageFile && archiveName(local.path) {
+		return local, nil
+	}
+	r, err := parseRegistry(s)
+	if err == nil {
 		return r, nil
 	}
-	return parseRegistry(s)
+	if there > something {
+		return local, nil
+	}
+	if rest, ok := strings.CutPrefix(s, "docker:"); ok {
+		return r, &TransportError{Transport: string(transportRegistry), Rest: rest}
+	}
+	return r, err
 }
+
+// archiveName reports whether a path's name says that it is an archive:
+// x.tar, x.tgz, x.tar.gz …
+func archiveName(path string) bool {
+	stem, ext := strings.TrimSuffix(path, filepath.Ext(path)), filepath.Ext(path)
+	return ext == ".tar" || ext == ".tgz" || ext == ".tzst" || filepath.Ext(stem) == ".tar"
+}
+
+// shadowed reports whether s, an image in a registry, is also the name of an
+// image layout in the working directory.
+func shadowed(s string, look func(string) finding) bool {
+	r, err := parseBare(s, look)
+	return err == nil && look(r.path) == imageDir && !strings.HasPrefix(s, "docker://")
+}
+
+// maxDomain bounds a registry's host and port: 253 bytes are what DNS has for a
+// name, 6 the port's.
+const maxDomain = 253 + 6
 
 // parseRegistry parses Docker's notation, short names included.
 func parseRegistry(s string) (Reference, error) {
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
-		return Reference{}, fmt.Errorf("%s: %w", clean(s), err)
+		return Reference{}, fmt.Errorf("%s: %w", shown(s), err)
 	}
 	r := Reference{
 		transport: transportRegistry,
 		domain:    reference.Domain(named),
 		repo:      reference.Path(named),
 	}
+	if len(r.domain) > maxDomain {
+		return Reference{}, fmt.Errorf("%s: a host's name has at most %d bytes", shown(s), maxDomain)
+	}
 	if digested, ok := named.(reference.Digested); ok {
 		r.digest = digested.Digest()
 		if err := checkDigest(r.digest); err != nil {
-			return Reference{}, fmt.Errorf("%s: %w", clean(s), err)
+			return Reference{}, fmt.Errorf("%s: %w", shown(s), err)
 		}
 		return r, nil
 	}
@@ -162,7 +237,7 @@ func parsePath(t transport, s string, look func(string) finding) (Reference, err
 		r.path, r.tag = splitTag(r.path, look)
 	}
 	if r.path == "" {
-		return Reference{}, fmt.Errorf("%s: a reference of this kind needs a path", clean(s))
+		return Reference{}, fmt.Errorf("%s:%s: the path is missing", t, shown(s))
 	}
 	if r.digest != "" {
 		r.tag = ""

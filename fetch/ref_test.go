@@ -16,6 +16,11 @@ var disk = map[string]finding{
 	"/a/b.tar":              imageFile,
 	"./b.tar":               imageFile,
 	"b.tar":                 imageFile,
+	"c.tar.gz":              imageFile,
+	"My Layout":             imageDir,
+	"./ubuntu":              imageFile,
+	"./layout":              imageDir,
+	"layout/":               imageDir,
 	"layout":                imageDir,
 	"alpine":                something, // a directory without an image
 	"ubuntu":                imageFile,
@@ -45,6 +50,21 @@ func TestParseReference(t *testing.T) {
 		"host:5000/repo:tag@" + someDigest: "docker:host:5000/repo@" + someDigest,
 		"alpine":                           "docker:docker.io/library/alpine:latest", // a directory, but no image
 		"docker://ubuntu":                  "docker:docker.io/library/ubuntu:latest", // though there is such a file
+		"ubuntu":                           "docker:docker.io/library/ubuntu:latest",
+		"layout":                           "docker:docker.io/library/layout:latest", // though there is such a layout
+		"layout:tag":                       "docker:docker.io/library/layout:tag",
+		"docker:dind":                      "docker:docker.io/library/docker:dind",       // the image of that name
+		"docker.tar":                       "docker:docker.io/library/docker.tar:latest", // no such file
+		"docker://b.tar":                   "docker:docker.io/library/b.tar:latest",
+		"docker://dir:x":                   "docker:docker.io/library/dir:x",
+		"docker:alpine:3.20":               "error",
+		"docker:quay.io/x/y":               "error",
+		"docker-daemon:alpine":             "error",
+		"containers-storage:alpine":        "error",
+		"dir:/img":                         "error",
+		"sif:x":                            "error",
+		"ostree:x":                         "error",
+		"tarball:b.tar":                    "error",
 		"Busybox":                          "error",
 		"a/B":                              "error",
 		"a:":                               "error",
@@ -80,9 +100,11 @@ func TestParseReference(t *testing.T) {
 		"oci:/dir with: colon:tag":       "oci:/dir with: colon:tag",
 		"/img":                           "oci:/img",
 		"/img:tag":                       "oci:/img:tag",
-		"layout":                         "oci:layout",
-		"layout:tag":                     "oci:layout:tag",
 		"./layout":                       "oci:layout",
+		"./layout:tag":                   "oci:layout:tag",
+		"layout/":                        "oci:layout", // which is no image's name
+		"My Layout":                      "oci:My Layout",
+		"My Layout:tag":                  "oci:My Layout:tag",
 		"/dir":                           "oci:/dir",
 		"/nowhere":                       "oci:/nowhere",
 		"../nowhere:tag":                 "oci:../nowhere:tag",
@@ -96,7 +118,8 @@ func TestParseReference(t *testing.T) {
 		"./b.tar:x":                        "archive:b.tar:x",
 		"b.tar":                            "archive:b.tar",
 		"b.tar:alpine:3.20":                "archive:b.tar:alpine:3.20",
-		"ubuntu":                           "archive:ubuntu",
+		"./ubuntu":                         "archive:ubuntu",
+		"c.tar.gz:x":                       "archive:c.tar.gz:x",
 	} {
 		got := "error"
 		if r, err := parseReference(ref, func(p string) finding { return disk[p] }); err == nil {

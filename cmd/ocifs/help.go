@@ -48,7 +48,7 @@ const references = `  alpine, ghcr.io/o/r:tag, localhost:5000/r@sha256:…   in 
   oci:DIR, oci:DIR:TAG, oci:DIR@sha256:…               in an OCI image layout
   oci-archive:FILE, oci-archive:FILE:TAG               in one that is a tar archive
   docker-archive:FILE, docker-archive:FILE:NAME:TAG    in what docker save writes
-  /PATH, ./PATH, /PATH:TAG                             in whichever of these it is
+  /PATH, ./PATH, ./PATH:TAG, FILE.tar                  in whichever of these it is
 `
 
 func commandHelp(b *strings.Builder, path []*cli.Command) {

@@ -132,7 +132,7 @@ func destinationRef(ref string) (string, error) {
 	}
 	r, err := fetch.ParseReference(ref)
 	if err != nil {
-		return "", usagef("destination %w", err)
+		return "", badReference("destination", err)
 	}
 	switch name := r.String(); {
 	case isLocal(name) && !strings.HasPrefix(name, "oci:"):

@@ -42,7 +42,7 @@ func indexPush(ctx context.Context, u *ui, cc *cli.Context) error {
 			return err
 		}
 		if _, err := fetch.ParseReference(to); err != nil {
-			return usagef("--to %w", err)
+			return badReference("--to", err)
 		}
 	}
 	img, err := openImage(ctx, s, uiHooks(u))

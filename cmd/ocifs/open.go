@@ -34,7 +34,7 @@ func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
 		return s, err
 	}
 	if _, err := fetch.ParseReference(s.Ref); err != nil {
-		return s, usagef("image reference %w", err).with("ocifs --help shows how to name an image")
+		return s, badReference("image reference", err)
 	}
 	if s.Platform = cc.String("platform"); s.Platform != "" {
 		if _, err := image.ParsePlatform(s.Platform); err != nil {
@@ -58,21 +58,41 @@ func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
 	return s, err
 }
 
-// absoluteRef makes the path in a reference absolute, where it certainly is
-// one, so that it means the same in another directory and in a mount table.
-func absoluteRef(ref string) (string, error) {
-	for _, t := range []string{"oci:", "oci-layout://", "oci-archive:", "docker-archive:", ""} {
-		path, ok := strings.CutPrefix(ref, t)
-		if !ok || path == "" || filepath.IsAbs(path) {
-			continue
-		}
-		if t == "" && !strings.HasPrefix(path, "./") && !strings.HasPrefix(path, "../") {
-			break
-		}
-		abs, err := filepath.Abs(path)
-		return t + abs, err
+// badReference refuses a reference that cannot be parsed; what says which.
+func badReference(what string, err error) error {
+	p := usagef("%s %w", what, err)
+	foreign := (*fetch.TransportError)(nil)
+	switch {
+	case !errors.As(err, &foreign):
+		return p.with("ocifs --help shows how to name an image")
+	case foreign.Transport == "docker":
+		return p.with("an image in a registry is " + quote("docker://"+foreign.Rest))
 	}
-	return ref, nil
+	name := foreign.Transport + ":" + foreign.Rest
+	p = p.with("copy it to a layout: skopeo copy " + quote(name) + " oci:DIR:TAG")
+	if _, err := fetch.ParseReference("docker://" + name); err == nil {
+		p = p.with("if it is an image in a registry: " + quote("docker://"+name))
+	}
+	return p
+}
+
+// absoluteRef makes the path in a reference absolute, where it is one, so that
+// it means the same in another directory and in a mount table.
+func absoluteRef(ref string) (string, error) {
+	if r, err := fetch.ParseReference(ref); err != nil || !r.Local() {
+		return ref, nil
+	}
+	prefix, path := "", ref
+	for _, t := range []string{"oci:", "oci-layout://", "oci-archive:", "docker-archive:"} {
+		if rest, ok := strings.CutPrefix(ref, t); ok {
+			prefix, path = t, rest
+		}
+	}
+	if filepath.IsAbs(path) {
+		return ref, nil
+	}
+	path, err := filepath.Abs(path)
+	return prefix + path, err
 }
 
 // An openedImage is an image with all it stands on.
