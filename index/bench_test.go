@@ -47,18 +47,22 @@ func library(b *testing.B) []byte {
 }
 
 // BenchmarkBuild is the one pass over a layer that nobody has indexed; bytes
-// are those of the decoded space.
+// are those of the decoded space, windows-% is the windows file's share of the blob.
 func BenchmarkBuild(b *testing.B) {
 	data := library(b)
 	for name, blob := range map[string][]byte{"tar": data, "gzip": lt.Gzip(data, 6), "zstd": lt.Zstd(data)} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
+			var windows int64
 			for b.Loop() {
-				if _, err := index.Build(context.Background(), io.NopCloser(bytes.NewReader(blob)), discard{}, index.Options{}); err != nil {
+				toc, err := index.Build(context.Background(), io.NopCloser(bytes.NewReader(blob)), discard{}, index.Options{})
+				if err != nil {
 					b.Fatal(err)
 				}
+				windows = toc.WindowsSize()
 			}
+			b.ReportMetric(100*float64(windows)/float64(len(blob)), "windows-%")
 		})
 	}
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // gunzip decodes a gzip blob (RFC 1952), member after member, in a loop: some
-// writers make a member per file. Every chunk's start becomes a point.
+// writers make a member per file. Every chunk's start becomes a point, as far as
+// the stream affords it.
 //
 // The digests vouch for the bytes; still, a member's checksum and length are
 // checked, as every unpacker does. What follows the last member, and isn't

@@ -107,6 +107,9 @@ func (k *intake) keepPoints(marks []mark) error {
 		if m.state != nil {
 			k.window = m.state.Append(k.window)
 		}
+		if len(k.window) > 0 && !s.affords(m, int64(len(k.window))) {
+			continue
+		}
 		s.points = append(s.points, point{m.out, m.bit, s.windows, uint32(len(k.window))})
 		s.windows += int64(len(k.window))
 		if len(k.window) > 0 {

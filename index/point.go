@@ -9,6 +9,20 @@ type point struct {
 	winLen uint32 // its length; 0: nothing to remember (the start of a DEFLATE stream or a frame)
 }
 
+// A point is left out where the windows file would grow beyond a share of the
+// blob: decoding then begins at the point before. That one is never farther away
+// than sparsest, whatever it takes.
+const (
+	windowsPercent = 3              // of the blob
+	sparsest       = 16 * ChunkSize // 4 MiB
+)
+
+// affords says whether s takes in a point with a state of n bytes.
+func (s *stream) affords(m mark, n int64) bool {
+	return len(s.points) == 0 || m.out-s.points[len(s.points)-1].out >= sparsest ||
+		100*(s.windows+n) <= windowsPercent*(m.bit/8)
+}
+
 // A mark is a point that a decoder has found.
 type mark struct {
 	out, bit int64

@@ -11,7 +11,7 @@
 //
 // Of the 32 KiB before a checkpoint only a tenth or so is ever copied from.
 // The decoder notes which bytes are, and the rest is left out: a checkpoint
-// takes some 3 KiB, so that one for every 256 KiB of output adds about 3 % to
+// takes some 2 KiB, so that one for every 256 KiB of output adds about 2 % to
 // a compressed layer.
 //
 // A decoder reads bytes and knows nothing of gzip. What is around the streams

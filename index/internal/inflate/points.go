@@ -18,7 +18,8 @@ type Checkpoint struct {
 	// across Out.
 	End int64
 
-	state state
+	state   state
+	packers *packers
 }
 
 // points makes the checkpoints of a decoder.
@@ -42,7 +43,7 @@ type points struct {
 // checkpoint is each's to keep. n is at least MinEvery. Every is to be called
 // before anything has been decoded.
 func (d *Decoder) Every(n int64, each func(*Checkpoint)) {
-	d.points = &points{every: max(n, MinEvery), each: each, Checkpoint: Checkpoint{Out: -1}}
+	d.points = &points{every: max(n, MinEvery), each: each, Checkpoint: Checkpoint{Out: -1, packers: new(packers)}}
 }
 
 // before is called before something is decoded, and says where to stop.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -58,7 +59,7 @@ func (d *Decoder) keepHeader(from int) {
 }
 
 // Append appends the state that Resume takes to b: no bytes if c is at the
-// start of a stream, else some 3 KiB. It takes some 30 µs, and may run beside
+// start of a stream, else some 2 KiB. It takes some 100 µs, and may run beside
 // the decoder that made c.
 func (c *Checkpoint) Append(b []byte) []byte {
 	s := &c.state
@@ -81,11 +82,32 @@ func (c *Checkpoint) Append(b []byte) []byte {
 	if len(s.runs) == 0 {
 		return b
 	}
-	// Two blocks, as numbers and content are of different kinds.
-	w := bytes.NewBuffer(b)
-	flate.StatelessDeflate(w, s.runs, false, nil)
-	flate.StatelessDeflate(w, s.kept, true, nil)
-	return w.Bytes()
+	return c.packers.pack(b, s.runs, s.kept)
+}
+
+// packers compress what checkpoints keep: a compressor has half a megabyte to
+// be made and remembered.
+type packers struct{ pool sync.Pool }
+
+// packLevel is the lowest of klauspost's levels that searches as the standard
+// library does: what comes out is 8 % smaller than at those below it, and
+// hardly larger than at those above.
+const packLevel = 7
+
+// pack appends a packed window to b.
+func (p *packers) pack(b, runs, kept []byte) []byte {
+	buf := bytes.NewBuffer(b)
+	w, ok := p.pool.Get().(*flate.Writer)
+	if !ok {
+		w, _ = flate.NewWriter(nil, packLevel) // fails for levels only that there aren't
+	}
+	w.Reset(buf)
+	w.Write(runs) // to memory: no errors
+	w.Flush()     // two blocks, as numbers and content are of different kinds
+	w.Write(kept)
+	w.Close()
+	p.pool.Put(w)
+	return buf.Bytes()
 }
 
 // Resume makes d as good as new, to decode from a checkpoint on: state is what
