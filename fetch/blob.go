@@ -35,6 +35,13 @@ func (b *Blob) Digest() digest.Digest { return b.digest }
 // Size is the blob's length in bytes, from its descriptor.
 func (b *Blob) Size() int64 { return b.size }
 
+// Local says whether the blob is in a file, or in memory, on this machine: then
+// reading it costs no request.
+func (b *Blob) Local() bool {
+	_, ok := b.m.(*local)
+	return ok
+}
+
 // ReadAt reads len(p) bytes at off by one bounded ranged request, retries
 // apart. At the blob's end it returns what there is and io.EOF.
 func (b *Blob) ReadAt(p []byte, off int64) (int, error) {

@@ -101,7 +101,8 @@ func (a *audit) verdict() error {
 	return nil
 }
 
-// nowhere is where an audit leaves what it reads: it is in the cache already.
+// nowhere is where what is read is left that can be read again where it is: in
+// the cache, for an audit, or in a file on this machine.
 type nowhere struct{}
 
 func (nowhere) Chunk(int, int64, []byte) error { return nil }

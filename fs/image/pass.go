@@ -28,19 +28,36 @@ func (l *layer) build(ctx context.Context, p *planner) error {
 	return l.pass(ctx, p)
 }
 
-func (l *layer) pass(ctx context.Context, p *planner) error {
+// pass reads the layer. What it decodes is kept, unless that would be a copy of
+// a file: an archive that lies on this machine as it is. Of that the TOC will
+// do, by which each chunk is read there and verified when somebody wants it.
+func (l *layer) pass(ctx context.Context, p *planner) (err error) {
 	l.origin, l.key = OriginRead, objectKey("space", l.desc.Digest)
+	if l.format == index.Tar && l.blob.Local() {
+		if err = l.read(ctx, p, nowhere{}); err != nil {
+			return err
+		}
+		if l.toc.Format() == index.Tar { // and not what the media type doesn't say
+			l.keep(p, objectKey("toc", l.desc.Digest), l.toc)
+			return nil
+		}
+		l.format = l.toc.Format()
+	}
 	b := p.store.Build()
 	defer b.Abort()
-	var err error
-	l.toc, err = index.Build(ctx, l.blob.Range(0, l.blob.Size()), b, index.Options{
+	if err = l.read(ctx, p, b); err == nil {
+		l.commit(p, b)
+	}
+	return err
+}
+
+// read makes the layer's TOC, and has sink keep what is decoded for that.
+func (l *layer) read(ctx context.Context, p *planner, sink index.Sink) (err error) {
+	l.toc, err = index.Build(ctx, l.blob.Range(0, l.blob.Size()), sink, index.Options{
 		Digest: l.desc.Digest, Size: l.desc.Size, DiffID: l.diffID, Format: l.format, Limits: p.o.Limits,
 		Warn:     func(msg string) { l.warn(p, msg) },
 		Progress: func(done int64) { p.o.progress(l.n, done, l.desc.Size) },
 	})
-	if err == nil {
-		l.commit(p, b)
-	}
 	return err
 }
 
