@@ -27,6 +27,9 @@ type Builder struct {
 	records []byte // not yet written
 	from    int    // the chunk of the first of these
 
+	full bool  // the disk was: no data is kept
+	took int64 // admitted for data
+
 	auxFile *os.File
 	aux     *auxWriter
 	auxErr  error
@@ -65,7 +68,7 @@ func (b *Builder) Chunk(i int, off int64, p []byte) error {
 }
 
 func (b *Builder) write(p []byte, off int64) bool {
-	if !b.store.admit(len(p)) {
+	if b.full || !b.store.admit(len(p)) {
 		return false
 	}
 	n, err := writeData(b.data, p, off)
@@ -74,7 +77,27 @@ func (b *Builder) write(p []byte, off int64) bool {
 		n = 0
 	}
 	b.store.refund(len(p) - n)
+	b.took += blocks(len(p)) - blocks(len(p)-n)
+	b.heed(err)
 	return err == nil
+}
+
+// heed gives back all data once the disk is full, and keeps none from then on.
+// Half of a space is no use to later mounts without its windows, which are a
+// hundredth of it, and more readers have a use for the room.
+func (b *Builder) heed(err error) {
+	if b.full || !isFull(err) {
+		return
+	}
+	b.full = true
+	b.data.Truncate(0)
+	b.marks.Truncate(markOff(0))
+	b.records = nil
+	b.store.budget.since.Add(-b.took)
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
 // record notes that chunk i is present.
@@ -82,6 +105,9 @@ func (b *Builder) record(i int, off int64, p []byte) {
 	if n := len(b.records); n >= flushRecords || i != b.from+n/markSize {
 		b.flush()
 		b.from = i
+	}
+	if b.full {
+		return
 	}
 	m := mark{off: off, len: uint32(len(p)), crc: sumOf(p), seq: b.seq, used: uint32(time.Now().Unix())}
 	n := len(b.records)
@@ -93,7 +119,8 @@ func (b *Builder) record(i int, off int64, p []byte) {
 // written are absent.
 func (b *Builder) flush() {
 	if len(b.records) > 0 {
-		b.marks.WriteAt(b.records, markOff(b.from))
+		_, err := b.marks.WriteAt(b.records, markOff(b.from))
+		b.heed(err)
 	}
 	b.records = b.records[:0]
 }
@@ -109,19 +136,40 @@ func (b *Builder) Window(p []byte) error {
 		if b.auxErr != nil {
 			return nil
 		}
-		b.aux = newAuxWriter(b.auxFile)
+		b.aux = newAuxWriter(auxOf{b})
 	}
 	_, b.auxErr = b.aux.Write(p)
 	b.store.wrote(len(p))
 	return nil
 }
 
+// auxOf writes a Builder's aux file, for which data makes room.
+type auxOf struct{ b *Builder }
+
+func (a auxOf) Write(p []byte) (int, error) {
+	n, err := a.b.auxFile.Write(p)
+	if !isFull(err) || a.b.full {
+		return n, err
+	}
+	a.b.heed(err)
+	more, err := a.b.auxFile.Write(p[n:])
+	return n + more, err
+}
+
 // Commit puts the space in its place, instead of any other of that key: ours
 // is whole. Those who have the other open keep it. An error says that the
-// space or its windows are not there; chunks that couldn't be written are
-// only absent. Either way the Builder is done.
+// space is not there; chunks that couldn't be written are only absent, all of
+// them if the disk was full (Store.Short). Either way the Builder is done.
 func (b *Builder) Commit(key string) error {
 	defer b.Abort()
+	err := b.commit(key)
+	if b.full || isFull(err) {
+		b.store.short.Add(b.size)
+	}
+	return err
+}
+
+func (b *Builder) commit(key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
@@ -129,7 +177,12 @@ func (b *Builder) Commit(key string) error {
 		return b.why
 	}
 	b.flush()
-	b.finishAux()
+	if b.aux != nil && b.auxErr == nil {
+		b.auxErr = b.aux.finish()
+	}
+	if b.auxErr != nil {
+		return fmt.Errorf("cache: build %s: windows: %w", key, b.auxErr)
+	}
 	if st, err := b.data.Stat(); err == nil && st.Size() < b.size {
 		b.data.Truncate(b.size)
 	}
@@ -137,20 +190,7 @@ func (b *Builder) Commit(key string) error {
 		return fmt.Errorf("cache: build %s: %w", key, err)
 	}
 	b.name = ""
-	if b.auxErr != nil {
-		return fmt.Errorf("cache: build %s: windows: %w", key, b.auxErr)
-	}
 	return nil
-}
-
-// finishAux completes the aux file; there is none rather than half of one.
-func (b *Builder) finishAux() {
-	if b.aux != nil && b.auxErr == nil {
-		b.auxErr = b.aux.finish()
-	}
-	if b.auxErr != nil && b.auxFile != nil {
-		b.dir.remove("aux")
-	}
 }
 
 func (b *Builder) place(key string) (err error) {

@@ -69,33 +69,77 @@ func TestFullDisk(t *testing.T) {
 	unlock()
 }
 
-// A full disk doesn't stop a build; it keeps what there is room for.
-func TestBuildOnFullDisk(t *testing.T) {
-	noLeaks(t)
-	dir, c := smallDisk(t, "2M"), uniform(64, 64<<10, 0)
-	s := open(t, dir, 0)
+// build lays down a space with a window behind each chunk.
+func build(t *testing.T, s *Store, c tiles, window int) error {
+	t.Helper()
 	b := s.Build()
 	defer b.Abort()
 	for i := range c {
 		start, _ := c.Bounds(i)
-		if err := b.Chunk(i, start, content(c, i)); err != nil {
+		if err := errors.Join(b.Chunk(i, start, content(c, i)), b.Window(bytes.Repeat([]byte{byte(i)}, window))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b.Window(make([]byte, 1<<20))
-	if err := b.Commit("k"); !errors.Is(err, unix.ENOSPC) {
-		t.Errorf("commit, without windows: %v", err)
+	return b.Commit("k")
+}
+
+// A full disk doesn't stop a build; but of its data nothing is left there, so
+// that there is room for what will be read, and for others.
+func TestBuildOnFullDisk(t *testing.T) {
+	noLeaks(t)
+	dir, c := smallDisk(t, "2M"), uniform(64, 64<<10, 0)
+	s := open(t, dir, 0)
+	if err := build(t, s, c, 16<<10); err != nil { // 4 MiB of data, 1 MiB of windows
+		t.Fatal(err)
+	}
+	if n := s.Short(); n != 4<<20 {
+		t.Errorf("short of %d bytes", n)
+	}
+	if used := s.Usage(); used > 1<<20+64<<10 {
+		t.Errorf("%d bytes are left on the disk", used)
+	}
+	left(t, dir, "tmp", 0)
+	if n := present(t, s, "k"); n != 0 {
+		t.Errorf("%d chunks kept", n)
 	}
 	m := &maker{t: c}
 	sp := space(t, s, "k", c, m.fill)
 	expect(t, sp, whole(c), 0, sp.Size())
 	sp.flights.Wait()
-	if n := len(m.made); n < 20 || n > 45 {
-		t.Errorf("%d chunks filled after the build", n)
+	aux, err := sp.Aux()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := sp.Aux(); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("half an aux file: %v", err)
+	got := make([]byte, 64*16<<10)
+	if _, err := aux.ReadAt(got, 0); err != nil {
+		t.Fatal(err)
 	}
+	for i := range c {
+		if w := got[i*16<<10:][:16<<10]; !bytes.Equal(w, bytes.Repeat([]byte{byte(i)}, 16<<10)) {
+			t.Fatalf("window %d is wrong", i)
+		}
+	}
+}
+
+// Where there isn't room for the windows either, nothing is left at all.
+func TestBuildWithoutRoom(t *testing.T) {
+	noLeaks(t)
+	dir, c := smallDisk(t, "2M"), uniform(64, 64<<10, 0)
+	s := open(t, dir, 0)
+	if err := build(t, s, c, 64<<10); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("commit: %v", err)
+	}
+	if n := s.Short(); n != 4<<20 {
+		t.Errorf("short of %d bytes", n)
+	}
+	left(t, dir, "tmp", 0)
+	left(t, dir, "spaces", 0)
+	if used := s.Usage(); used > 64<<10 {
+		t.Errorf("%d bytes are left on the disk", used)
+	}
+	m := &maker{t: c}
+	sp := space(t, s, "k", c, m.fill)
+	expect(t, sp, whole(c), 0, sp.Size())
 }
 
 // There is no room for as much as a directory.

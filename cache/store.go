@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,7 @@ type Store struct {
 	root, objects, spaces, locks, temp dir
 
 	budget  budget
+	short   atomic.Int64
 	spare   spare
 	scratch sync.Pool // of *scratch
 
@@ -89,6 +91,10 @@ func (s *Store) open(path string) error {
 	}
 	return nil
 }
+
+// Short returns the size of the spaces that this Store's Builders could keep no
+// data of, because the disk was full.
+func (s *Store) Short() int64 { return s.short.Load() }
 
 // notDirectory says what ENOTDIR and ELOOP mean when opening a directory.
 func notDirectory(err error) error {

@@ -84,7 +84,7 @@ func advice(err error) []string {
 	case codeOf(err) == exitUnsupported:
 		return unsupportedAdvice(err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return []string{"make room, or keep the cache elsewhere with --cache-dir"}
+		return []string{"make room there, or choose other directories: --cache-dir, --state-dir, TMPDIR"}
 	case errors.Is(err, iofs.ErrPermission):
 		return []string{"check who may do that, or run ocifs as that user"}
 	}

@@ -119,6 +119,10 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 		defer img.Close()
 		return nil, img.named(err)
 	}
+	if n := img.store.Short(); n > 0 {
+		h.warn(fmt.Sprintf("the disk of the cache %s is full: %s of layers are not kept, and come again when they are read; "+
+			"make room there, or choose another directory with --cache-dir", quote(s.CacheDir), bytesOf(n)))
+	}
 	return img, nil
 }
 

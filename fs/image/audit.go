@@ -81,7 +81,7 @@ func (a *audit) run(ctx context.Context, l *layer) {
 	switch {
 	case err == nil:
 		if err := a.store.Put(auditKey(l), nil); err != nil { // then the next mount does it again
-			l.report(fmt.Sprintf("cache: %v", err))
+			l.report(err.Error())
 		}
 	case ctx.Err() == nil:
 		err = fmt.Errorf("layer %d %s: the index it was opened by (%s) is wrong: %w", l.n+1, l.desc.Digest, l.origin, err)

@@ -183,7 +183,7 @@ func (f *finder) remember(key string, d ocispec.Descriptor) {
 		err = f.r.store.Put(key, b)
 	}
 	if err != nil {
-		f.r.warn(fmt.Sprintf("cache: %v", err))
+		f.r.warn(err.Error())
 	}
 }
 
@@ -262,7 +262,7 @@ func (r *resolver) blob(ctx context.Context, d ocispec.Descriptor) ([]byte, erro
 		return nil, err
 	}
 	if err := r.store.Put(key, b); err != nil {
-		r.warn(fmt.Sprintf("cache: %v", err))
+		r.warn(err.Error())
 	}
 	return b, nil
 }

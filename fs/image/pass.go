@@ -66,7 +66,7 @@ func (l *layer) read(ctx context.Context, p *planner, sink index.Sink) (err erro
 // read.
 func (l *layer) commit(p *planner, b *cache.Builder) {
 	if err := b.Commit(l.key); err != nil {
-		l.warn(p, fmt.Sprintf("cache: %v", err))
+		l.warn(p, err.Error())
 		return
 	}
 	l.keep(p, objectKey("toc", l.desc.Digest), l.toc)

@@ -168,7 +168,7 @@ func (l *layer) held(p *planner) {
 
 func (l *layer) keep(p *planner, key string, toc *index.TOC) {
 	if err := p.store.Put(key, toc.Append(nil)); err != nil { // the mount is as good without
-		l.warn(p, fmt.Sprintf("cache: %v", err))
+		l.warn(p, err.Error())
 	}
 }
 

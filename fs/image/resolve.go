@@ -141,7 +141,7 @@ func (r *resolver) read(ctx context.Context, d ocispec.Descriptor) ([]byte, erro
 		return nil, err
 	}
 	if err := r.store.Put(key, b); err != nil { // the document is as good without
-		r.warn(fmt.Sprintf("cache: %v", err))
+		r.warn(err.Error())
 	}
 	return b, nil
 }
