@@ -47,7 +47,7 @@ func (r *registry) send(ctx context.Context, method string, u *url.URL, h http.H
 
 // sendBody is send for a request with content, nil if it has none.
 func (r *registry) sendBody(ctx context.Context, method string, u *url.URL, h http.Header, p *payload) (*http.Response, error) {
-	for try := 1; ; try++ {
+	for try, nobody := 1, false; ; try++ {
 		ctx, a := withAttempt(ctx)
 		req, err := newRequest(ctx, method, u, h, r.header)
 		if err == nil {
@@ -57,6 +57,11 @@ func (r *registry) sendBody(ctx context.Context, method string, u *url.URL, h ht
 			return nil, err
 		}
 		resp, err := r.authed.Do(req)
+		if withheld := (*WithheldError)(nil); errors.As(err, &withheld) && !nobody {
+			r.withheld.Store(withheld)
+			nobody = true
+			continue
+		}
 		if err != nil {
 			return nil, r.failed(ctx, err)
 		}
@@ -174,7 +179,7 @@ func (r *registry) failed(ctx context.Context, err error) error {
 		return r.broken(ctx, err)
 	}
 	if token := (*errcode.ErrorResponse)(nil); errors.As(err, &token) {
-		e := &statusError{method: token.Method, url: clean(token.URL.String()), status: token.StatusCode}
+		e := &statusError{method: token.Method, url: clean(token.URL.String()), status: token.StatusCode, withheld: r.withheld.Load()}
 		if len(token.Errors) > 0 {
 			e.text = clean(clipTo(token.Errors[0].Error(), 300))
 		}

@@ -53,6 +53,14 @@
 // sent by one request, a manifest last. In a layout, files appear under their
 // names once they are complete, and index.json is locked while it is changed.
 //
+// Credentials are shown to the registry's host, and to the token server that
+// it names (its realm) if that belongs to the same people, as far as names tell:
+// the host is the same, on whatever port, or both are in one domain that can be
+// registered (registry-1.docker.io and auth.docker.io; registry.example.com and
+// gitlab.example.com), or both have names or addresses that exist in an intranet
+// only (10.0.0.5 and gitlab.corp), or the user lists it (Auth.TokenHosts). Any
+// other one is asked for a token for nobody.
+//
 // # Limits
 //
 // What a registry can lead us to is limited: redirects and token servers may

@@ -55,13 +55,17 @@ type statusError struct {
 	status      int
 	text        string // what the server said, cleaned; may be ""
 	retryAfter  retryAfter
-	storage     bool // it came from where the registry had sent us
+	storage     bool           // it came from where the registry had sent us
+	withheld    *WithheldError // what we did not show; may be nil
 }
 
 func (e *statusError) Error() string {
 	s := fmt.Sprintf("%s %s: status %d", e.method, e.url, e.status)
 	if e.text != "" {
 		s += ": " + e.text
+	}
+	if e.withheld != nil && errors.Is(e, ErrUnauthorized) {
+		s += ": " + e.withheld.Error()
 	}
 	return s
 }
@@ -75,6 +79,9 @@ func (e *statusError) Unwrap() error {
 	case e.storage:
 		return ErrUnreachable
 	case e.status == 401 || e.status == 403 || e.status == 407:
+		if e.withheld != nil {
+			return e.withheld
+		}
 		return ErrUnauthorized
 	case e.status == 408 || e.status == 429 || e.status >= 500:
 		return ErrUnreachable

@@ -23,20 +23,21 @@ import (
 // that a registry may name. The addresses are checked as they are dialled, so
 // that no name can resolve to one thing first and to another thing later.
 type network struct {
-	home     string // the registry's host name
-	registry *http.Transport
-	others   *http.Transport
-	proxied  *http.Transport                     // the address dialled is the proxy's
-	patient  map[*http.Transport]*http.Transport // for each of them, one that waits for answers as long as its caller does
-	proxy    func(*http.Request) (*url.URL, error)
-	meter    *meter
+	home       string   // the registry's host name
+	tokenHosts []string // Auth.TokenHosts
+	registry   *http.Transport
+	others     *http.Transport
+	proxied    *http.Transport                     // the address dialled is the proxy's
+	patient    map[*http.Transport]*http.Transport // for each of them, one that waits for answers as long as its caller does
+	proxy      func(*http.Request) (*url.URL, error)
+	meter      *meter
 
 	// What the registry's own addresses turned out to be.
 	atLoopback, atLinkLocal atomic.Bool
 }
 
 func newNetwork(home string, o Options, m *meter) (*network, error) {
-	n := &network{home: home, proxy: o.Proxy, meter: m}
+	n := &network{home: home, tokenHosts: o.Auth.TokenHosts, proxy: o.Proxy, meter: m}
 	n.atLoopback.Store(isLoopback(home))
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.SkipVerify}
 	if o.CAFile != "" {
@@ -93,7 +94,11 @@ func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error
 
 // RoundTrip sends a request on its way and counts it.
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
-	t, err := n.transport(req)
+	err := n.withhold(req)
+	var t *http.Transport
+	if err == nil {
+		t, err = n.transport(req)
+	}
 	if err != nil {
 		if req.Body != nil {
 			req.Body.Close()

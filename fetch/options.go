@@ -45,6 +45,11 @@ type Auth struct {
 	IdentityToken      string // also known as refresh token
 	RegistryToken      string // a bearer token, used as it is
 
+	// TokenHosts are hosts whose token servers are given the credentials, too.
+	// Unless they are listed, only those are that belong to the registry, as
+	// the package comment says.
+	TokenHosts []string
+
 	// Files are configuration files of Docker (config.json) or Podman
 	// (auth.json), see DefaultAuthFiles. A file need not exist.
 	Files []string

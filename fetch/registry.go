@@ -37,6 +37,8 @@ type registry struct {
 	mu      sync.Mutex // guards schemes
 	schemes []string   // https, http: to be tried in this order; one is left once there was an answer
 
+	withheld atomic.Pointer[WithheldError] // why we are nobody from now on; nil: we are not
+
 	habits  habits
 	linking linking
 	blocks  sync.Pool // of *[]byte: what streams give back
@@ -79,11 +81,16 @@ func newRegistry(ref Reference, o Options, m *meter) (*registry, error) {
 	}
 	keys := &keychain{auth: o.Auth, ref: ref, warn: o.warn}
 	r.authed = &auth.Client{
-		Client:     &http.Client{Transport: r.network, CheckRedirect: checkRedirect},
-		Credential: func(ctx context.Context, _ string) (auth.Credential, error) { return keys.find(ctx) },
-		Cache:      r.tokens,
-		Header:     http.Header{"User-Agent": agent},
-		ClientID:   "ocifs",
+		Client: &http.Client{Transport: r.network, CheckRedirect: checkRedirect},
+		Credential: func(ctx context.Context, _ string) (auth.Credential, error) {
+			if r.withheld.Load() != nil {
+				return auth.EmptyCredential, nil
+			}
+			return keys.find(ctx)
+		},
+		Cache:    r.tokens,
+		Header:   http.Header{"User-Agent": agent},
+		ClientID: "ocifs",
 		// The network itself checks every address as it is dialled.
 		BlockedRealmPrefixes: []netip.Prefix{},
 	}
@@ -261,6 +268,7 @@ func (r *registry) refused(resp *http.Response) error {
 		text:       serverText(resp),
 		retryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 		storage:    attemptOf(resp.Request.Context()) == nil,
+		withheld:   r.withheld.Load(),
 	}
 }
 

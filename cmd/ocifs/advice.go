@@ -60,6 +60,7 @@ func advice(err error) []string {
 	var (
 		platform *image.NoPlatformError
 		ca       x509.UnknownAuthorityError
+		withheld *fetch.WithheldError
 	)
 	switch {
 	case errors.As(err, new(outputError)): // full or gone, it is the user's
@@ -69,6 +70,8 @@ func advice(err error) []string {
 		return mountAdvice(err)
 	case errors.As(err, &ca):
 		return []string{"trust the registry's certificate with --ca-file FILE, or do without checking it: --tls-verify=false"}
+	case errors.As(err, &withheld):
+		return []string{"if that is the registry's own token server: --token-host " + quote(withheld.TokenHost)}
 	case errors.Is(err, fetch.ErrUnauthorized):
 		return []string{"log in with docker login or podman login, or give --creds USER:PASSWORD"}
 	case errors.Is(err, http.ErrSchemeMismatch):

@@ -21,6 +21,7 @@ func registryFlags() []cli.Flag {
 		&cli.StringFlag{Name: "authfile", Category: categoryRegistry, Usage: "read credentials from `FILE`, in the form of Docker's config.json or Podman's auth.json, before the usual ones"},
 		&cli.StringFlag{Name: "creds", Category: categoryRegistry, Usage: "log in as `USER:PASSWORD`; without the password, ask for it"},
 		&cli.StringFlag{Name: "registry-token", Category: categoryRegistry, Usage: "log in with the bearer `TOKEN`"},
+		&cli.StringSliceFlag{Name: "token-host", Category: categoryRegistry, Usage: "give the credentials to the registry's token server at `HOST`, too, though that is of another domain"},
 		&cli.BoolFlag{Name: "no-creds", Category: categoryRegistry, Usage: "do not log in"},
 		&cli.BoolFlag{Name: "tls-verify", Value: true, Category: categoryRegistry, Usage: "check the registry's certificate"},
 		&cli.BoolFlag{Name: "plain-http", Category: categoryRegistry, Usage: "speak http only; =false: https only, also on a loopback address, where both are tried otherwise"},
@@ -70,7 +71,7 @@ func authOf(cc *cli.Context) (a fetch.Auth, err error) {
 		}
 		return a, nil
 	}
-	a.RegistryToken = token
+	a.RegistryToken, a.TokenHosts = token, cc.StringSlice("token-host")
 	if creds != "" {
 		var has bool
 		a.Username, a.Password, has = strings.Cut(creds, ":")
