@@ -114,10 +114,11 @@ func tables(f *testing.F, p packed) (seeds [][]byte) {
 	return seeds
 }
 
-// fuzzOpen opens a layer with limits that a fuzzer can wait for.
-func fuzzOpen(t *testing.T, blob []byte, notes map[string]string) {
+// fuzzOpen opens a layer, the table of contents perhaps apart, with limits that
+// a fuzzer can wait for.
+func fuzzOpen(t *testing.T, blob, apart []byte, notes map[string]string) {
 	d := digest.FromBytes(blob)
-	toc, _, err := open(packed{blob, index.Hints{Digest: d, DiffID: d, Annotations: notes,
+	toc, _, err := open(packed{blob, index.Hints{Digest: d, DiffID: d, Annotations: notes, TOC: apart,
 		Limits: index.Limits{TOC: 1 << 20, Chunk: 1 << 20}}})
 	if err != nil {
 		return
@@ -144,7 +145,24 @@ func FuzzOpenEstargz(f *testing.F) {
 	f.Fuzz(func(t *testing.T, members, toc []byte, wrong int64) {
 		blob := append(bytes.Clone(members), tableMember(t, toc)...)
 		blob = append(blob, footer(max(0, int64(len(members))+wrong))...)
-		fuzzOpen(t, blob, map[string]string{noteStargz: digest.FromBytes(toc).String()})
+		fuzzOpen(t, blob, nil, map[string]string{noteStargz: digest.FromBytes(toc).String()})
+	})
+}
+
+// FuzzOpenExternal is FuzzOpenEstargz for a table apart, of which a TOC image
+// may have any bytes at all.
+func FuzzOpenExternal(f *testing.F) {
+	p := external(f, about(250))
+	for _, toc := range tables(f, stargz(estargz.WithChunkSize(100))(f, about(250))) {
+		f.Add(p.blob, toc, true)
+	}
+	f.Add(p.blob, p.hints.TOC, false)
+	f.Fuzz(func(t *testing.T, blob, toc []byte, encode bool) {
+		apart := toc
+		if encode {
+			apart = tableMember(t, toc)
+		}
+		fuzzOpen(t, blob, apart, map[string]string{noteStargz: digest.FromBytes(toc).String()})
 	})
 }
 
@@ -169,7 +187,7 @@ func FuzzOpenZstdChunked(f *testing.F) {
 		if place == "" {
 			place = fmt.Sprintf("%d:%d:%d:1", len(members), len(packed), len(toc))
 		}
-		fuzzOpen(t, append(bytes.Clone(members), packed...), map[string]string{
+		fuzzOpen(t, append(bytes.Clone(members), packed...), nil, map[string]string{
 			notePodmanPosition: place, notePodmanChecksum: digest.FromBytes(packed).String()})
 	})
 }

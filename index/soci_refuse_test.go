@@ -41,6 +41,13 @@ func TestSOCIRefused(t *testing.T) {
 		{"a digest too few", func(h *ztoc.Header, _ []ztoc.File) { h.Digests = h.Digests[1:] }, "checkpoints, and", nil},
 		{"checkpoints cut", func(h *ztoc.Header, _ []ztoc.File) { h.Checkpoints = h.Checkpoints[:100] }, "invalid ztoc", nil},
 		{"a checkpoint behind the blob", func(h *ztoc.Header, _ []ztoc.File) { le.PutUint64(h.Checkpoints[cp+cpLen:], 1<<50) }, "checkpoint 1", nil},
+		{"checkpoints that don't rise", func(h *ztoc.Header, _ []ztoc.File) {
+			copy(h.Checkpoints[cp+2*cpLen:][:16], h.Checkpoints[cp+cpLen:])
+		}, "checkpoint 2", nil},
+		{"a span that overlaps the one before", func(h *ztoc.Header, _ []ztoc.File) {
+			le.PutUint64(h.Checkpoints[cp+2*cpLen:], le.Uint64(h.Checkpoints[cp+cpLen:])-9)
+		}, "checkpoint 2", nil},
+		{"an offset that overflows", func(h *ztoc.Header, _ []ztoc.File) { le.PutUint64(h.Checkpoints[cp+cpLen:], 1<<63) }, "checkpoint 1", nil},
 		{"no spans", func(h *ztoc.Header, _ []ztoc.File) { h.Digests, h.Checkpoints = nil, nil }, "invalid ztoc", nil},
 		{"a huge archive", func(h *ztoc.Header, _ []ztoc.File) { h.UncompressedSize = 1 << 62 }, "decodes to more", index.ErrLimit},
 		{"a huge span", func(h *ztoc.Header, _ []ztoc.File) { h.UncompressedSize = 1 << 29 }, "span", index.ErrLimit},
@@ -92,6 +99,57 @@ func TestSOCIRefused(t *testing.T) {
 		if _, err := index.OpenSOCI(whole, int64(len(blob)), h); !errors.Is(err, index.ErrLimit) {
 			t.Errorf("%+v: %v", l, err)
 		}
+	}
+}
+
+// TestSOCILies has zTOCs that could be true and aren't: each is opened, and found
+// out by Compare, and no lie about files changes what a span decodes to.
+func TestSOCILies(t *testing.T) {
+	data := liar()
+	blob := lt.Gzip(data, 6)
+	honest, err := buildSOCI(blob, index.SOCIOptions{Span: 1 << 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, k, err := build(blob, index.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		edit func(f []ztoc.File)
+	}{
+		{"setuid", func(f []ztoc.File) { f[2].Mode = 0o4755 }},
+		{"another owner", func(f []ztoc.File) { f[2].UID = 7 }},
+		{"another time", func(f []ztoc.File) { f[2].ModTime = "2001-01-01T00:00:00Z" }},
+		{"another name", func(f []ztoc.File) { f[2].Name = "other" }},
+		{"another type", func(f []ztoc.File) { f[2].Type = "fifo" }},
+		{"one name twice", func(f []ztoc.File) { f[2].Name = f[1].Name }},
+		{"a hard link to itself", func(f []ztoc.File) { f[3].Link = f[3].Name }},
+		{"another attribute", func(f []ztoc.File) { f[2].PAX = []ztoc.Record{{Key: "SCHILY.xattr.user.x", Value: "y"}} }},
+		{"a size too small", func(f []ztoc.File) { f[2].Size-- }},
+		{"a size too large", func(f []ztoc.File) { f[2].Size++ }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			toc, err := openSOCI(remake(t, honest, func(_ *ztoc.Header, f []ztoc.File) { c.edit(f) }), blob, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var lie *index.MismatchError
+			if err := index.Compare(toc, whole, bytes.NewReader(k.data)); !errors.As(err, &lie) {
+				t.Errorf("found nothing: %v", err)
+			}
+			off, n := toc.Extent(0, toc.Len())
+			err = toc.Decode(bytes.NewReader(blob[off:off+n]), bytes.NewReader(toc.Windows()), 0, toc.Len(), func(i int, p []byte) error {
+				if start, end := toc.Bounds(i); !bytes.Equal(p, data[start:end]) {
+					t.Errorf("span %d has other bytes", i)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -77,12 +77,25 @@ func TestOpenTables(t *testing.T) {
 	}
 }
 
-// TestStoredParts changes each byte of the stored form: it is refused, or
-// nothing that the TOC offers panics or reaches beyond the blob.
-func TestStoredParts(t *testing.T) {
-	for name, pack := range map[string]pack{"estargz": stargz(estargz.WithChunkSize(100)), "packed": lossless(100, 50), "zstd:chunked": podman(100)} {
+// TestStored changes each byte of the stored form: it is refused, or nothing
+// that the TOC offers panics or reaches beyond the blob.
+func TestStored(t *testing.T) {
+	read := func(store func([]byte) []byte) pack {
+		return func(t testing.TB, _ []byte) packed {
+			return packed{blob: store(lt.Tar(lt.File("f", noise(index.ChunkSize+1000, 1)), lt.Symlink("l", "f")))}
+		}
+	}
+	for name, pack := range map[string]pack{
+		"estargz": stargz(estargz.WithChunkSize(100)), "packed": lossless(100, 50), "zstd:chunked": podman(100),
+		"tar":  read(func(b []byte) []byte { return b }),
+		"gzip": read(func(b []byte) []byte { return lt.MultiGzip(b, 2) }),
+		"zstd": read(func(b []byte) []byte { return lt.ZstdFrames(b, 3) }),
+	} {
 		p := pack(t, about(250))
 		toc, _, err := open(p)
+		if p.hints.Digest == "" {
+			toc, _, err = build(p.blob, index.Options{})
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -150,8 +150,8 @@ func cut(b []byte, most int) (n int, kind string) {
 	return n, ""
 }
 
-// skippable is b in a frame that decoders pass over.
-func skippable(b []byte) []byte {
+// Skippable is b in a frame that decoders pass over.
+func Skippable(b []byte) []byte {
 	return append(binary.LittleEndian.AppendUint32([]byte{0x50, 0x2a, 0x4d, 0x18}, uint32(len(b))), b...)
 }
 
@@ -160,14 +160,14 @@ func skippable(b []byte) []byte {
 func (c *Chunked) Finish(toc []byte) Layer {
 	packed, split := frame(toc), frame([]byte("tar-split"))
 	off := len(c.Blob) + 8
-	c.Blob = append(c.Blob, skippable(packed)...)
+	c.Blob = append(c.Blob, Skippable(packed)...)
 	splitOff := len(c.Blob) + 8
-	c.Blob = append(c.Blob, skippable(split)...)
+	c.Blob = append(c.Blob, Skippable(split)...)
 	var footer []byte
 	for _, v := range []int{off, len(packed), len(toc), 1, splitOff, len(split), 9} {
 		footer = binary.LittleEndian.AppendUint64(footer, uint64(v))
 	}
-	c.Blob = append(c.Blob, skippable(append(footer, "GNUlInUx"...))...)
+	c.Blob = append(c.Blob, Skippable(append(footer, "GNUlInUx"...))...)
 	return Layer{Blob: c.Blob, MediaType: ocispec.MediaTypeImageLayerZstd, Annotations: map[string]string{
 		notePodman + "manifest-checksum": digest.FromBytes(packed).String(),
 		notePodman + "manifest-position": fmt.Sprintf("%d:%d:%d:1", off, len(packed), len(toc)),
