@@ -18,7 +18,10 @@ import (
 // may have a query.
 func (r *registry) ask(ctx context.Context, method, path string, h http.Header) (*http.Response, error) {
 	path, query, _ := strings.Cut(path, "?")
-	u := &url.URL{Host: r.host, Path: "/v2/" + r.ref.repo + "/" + path, RawQuery: query}
+	if r.ns != "" {
+		query = strings.TrimPrefix(query+"&ns="+url.QueryEscape(r.ns), "&")
+	}
+	u := &url.URL{Host: r.host, Path: r.root + "/" + r.ref.repo + "/" + path, RawQuery: query}
 	send := func(scheme string) (*http.Response, error) {
 		u.Scheme = scheme
 		return r.send(ctx, method, u, h)

@@ -16,6 +16,8 @@ type neighbourly interface {
 
 var (
 	_ neighbourly = (*registry)(nil)
+	_ neighbourly = (*mirrored)(nil)
+	_ neighbourly = (*searched)(nil)
 	_ neighbourly = (*layout)(nil)
 )
 

@@ -17,6 +17,8 @@
 // pushed to. All else is arrangements within:
 //
 //	Source ── place ── registry ── network            documents, and blobs as remote
+//	               ├── mirrored ── registries         the same, from several in turn
+//	               ├── searched ── places             of a short name, whoever has it
 //	               ├── layout ── directory            index.json and blobs/
 //	               │         └── archive              the same, in a tar
 //	               └── dockerArchive ── archive       manifest.json, made to look like the above
@@ -39,6 +41,26 @@
 // growing pauses happen in resuming for blobs, and in patience.do for documents;
 // nothing below them retries, except that a credential which has run out is
 // renewed at once.
+//
+// A registry that lacks a blob is asked once more, after it has been asked for
+// the manifest (registry.wake): those that copy images as they are asked for
+// may have to be told so what it is about.
+//
+// # Configuration and mirrors
+//
+// Config names the files in which people have written down how registries are
+// reached: registries.conf, hosts.toml, certs.d. Config.plans makes of them and
+// of a reference a plan: a list of endpoints, which are servers with all that
+// is to be known to ask them. Files are read once, when a Source is opened; a
+// plan of one endpoint is a registry and costs no request more.
+//
+// Of several, mirrored asks one after the other. A mirror has little patience
+// with it (Retry.forMirrors), and is left alone for a while when it is down. A
+// blob's reader goes from one to the next in the middle, if need be. Whoever
+// may not resolve is asked neither for tags nor for referrers, which nothing
+// verifies. What a user gives outright (credentials, headers, the scheme) is
+// for the registry that the reference names, by that name, and nobody else;
+// mirrors get the credentials that files keep for them.
 //
 // # Referrers and pushes
 //

@@ -22,6 +22,11 @@ var (
 	ErrUnauthorized = errors.New("access refused")
 	// ErrUnreachable: no answer, or no useful one, after all retries.
 	ErrUnreachable = errors.New("unreachable")
+	// ErrBlocked: this machine's configuration forbids it.
+	ErrBlocked = errors.New("blocked")
+	// ErrShortName: this machine's configuration does not let a name without
+	// a registry mean anything.
+	ErrShortName = errors.New("no registry")
 	// ErrUnsupported: it is there, but not of a kind that can be read.
 	ErrUnsupported = errors.New("unsupported")
 )

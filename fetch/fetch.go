@@ -66,7 +66,7 @@ func open(ctx context.Context, r Reference, o Options) (_ *Source, err error) {
 	s := &Source{ref: r, name: r.String(), meter: new(meter)}
 	switch r.transport {
 	case transportRegistry:
-		s.place, err = newRegistry(r, o, s.meter)
+		s.place, s.name, err = openRegistry(r, o, s.meter)
 	case transportLayout:
 		s.place, err = openLayout(r, o)
 	default:
@@ -80,7 +80,15 @@ func open(ctx context.Context, r Reference, o Options) (_ *Source, err error) {
 
 // Name is the reference in full, for messages: docker.io/library/alpine:3.20
 // for alpine:3.20.
-func (s *Source) Name() string { return s.name }
+//
+// A short name that may be in one of several registries has its full name once
+// it has been found.
+func (s *Source) Name() string {
+	if found, ok := s.place.(*searched); ok {
+		return found.name()
+	}
+	return s.name
+}
 
 // At is the reference in full of what has the digest d where s is: by that, not
 // by a tag. It is "" for a Docker archive, which knows no digests.
@@ -213,7 +221,7 @@ func (s *Source) explain(err error) error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return err
 	}
-	return &Error{Name: s.name, Err: err}
+	return &Error{Name: s.Name(), Err: err}
 }
 
 // verify checks a document against its descriptor; size 0 is an unknown one.

@@ -128,7 +128,7 @@ func TestAddresses(t *testing.T) {
 func TestDial(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	n, err := newNetwork("registry.example", Options{}, new(meter))
+	n, err := newNetwork("registry.example", endpoint{}, Options{}, new(meter))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestProxy(t *testing.T) {
 	}))
 	defer proxy.Close()
 	at, _ := url.Parse(proxy.URL)
-	n, err := newNetwork("registry.example", Options{Proxy: http.ProxyURL(at)}, new(meter))
+	n, err := newNetwork("registry.example", endpoint{}, Options{Proxy: http.ProxyURL(at)}, new(meter))
 	if err != nil {
 		t.Fatal(err)
 	}

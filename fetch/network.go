@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,41 +21,51 @@ import (
 // that a registry may name. The addresses are checked as they are dialled, so
 // that no name can resolve to one thing first and to another thing later.
 type network struct {
-	home       string   // the registry's host name
-	tokenHosts []string // Auth.TokenHosts
-	registry   *http.Transport
-	others     *http.Transport
-	proxied    *http.Transport                     // the address dialled is the proxy's
-	patient    map[*http.Transport]*http.Transport // for each of them, one that waits for answers as long as its caller does
-	proxy      func(*http.Request) (*url.URL, error)
-	meter      *meter
+	home        string   // the registry's host name
+	tokenHosts  []string // Auth.TokenHosts
+	registry    *http.Transport
+	others      *http.Transport
+	proxied     *http.Transport                     // the address dialled is the proxy's
+	proxiedHome *http.Transport                     // and behind it is the registry, which may know us by a certificate
+	patient     map[*http.Transport]*http.Transport // for each of them, one that waits for answers as long as its caller does
+	proxy       func(*http.Request) (*url.URL, error)
+	meter       *meter
 
 	// What the registry's own addresses turned out to be.
 	atLoopback, atLinkLocal atomic.Bool
 }
 
-func newNetwork(home string, o Options, m *meter) (*network, error) {
+func newNetwork(home string, e endpoint, o Options, m *meter) (*network, error) {
 	n := &network{home: home, tokenHosts: o.Auth.TokenHosts, proxy: o.Proxy, meter: m}
+	if e.proxy != nil {
+		n.proxy = func(*http.Request) (*url.URL, error) { return e.proxy, nil }
+	}
 	n.atLoopback.Store(isLoopback(home))
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.SkipVerify}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.SkipVerify || e.skipVerify}
+	files := e.ca
 	if o.CAFile != "" {
-		pem, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		if config.RootCAs, err = x509.SystemCertPool(); err != nil {
-			config.RootCAs = x509.NewCertPool()
-		}
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: no certificates in PEM form", o.CAFile)
-		}
+		files = append([]string{o.CAFile}, files...)
+	}
+	var err error
+	if config.RootCAs, err = trust(nil, files); err != nil {
+		return nil, err
+	}
+	ours := config.Clone()
+	if ours.Certificates, err = ourselves(e.client); err != nil {
+		return nil, err
 	}
 	stall := o.Retry.withDefaults().Stall
-	n.registry = newTransport(config, o.Proxy, stall, n.note)
-	n.others = newTransport(config.Clone(), o.Proxy, stall, n.check)
-	n.proxied = newTransport(config.Clone(), o.Proxy, stall, func(netip.Addr) error { return nil })
+	dial := min(stall, 15*time.Second)
+	if e.dialTimeout > 0 {
+		dial = e.dialTimeout
+	}
+	unchecked := func(netip.Addr) error { return nil } // it is the proxy's
+	n.registry = newTransport(ours, n.proxy, dial, stall, n.note)
+	n.others = newTransport(config, n.proxy, dial, stall, n.check)
+	n.proxied = newTransport(config.Clone(), n.proxy, dial, stall, unchecked)
+	n.proxiedHome = newTransport(ours.Clone(), n.proxy, dial, stall, unchecked)
 	n.patient = make(map[*http.Transport]*http.Transport)
-	for _, t := range []*http.Transport{n.registry, n.others, n.proxied} {
+	for _, t := range []*http.Transport{n.registry, n.others, n.proxied, n.proxiedHome} {
 		n.patient[t] = t.Clone()
 		n.patient[t].ResponseHeaderTimeout = 0
 		n.patient[t].WriteBufferSize = 64 << 10
@@ -65,9 +73,9 @@ func newNetwork(home string, o Options, m *meter) (*network, error) {
 	return n, nil
 }
 
-func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error), stall time.Duration, control func(netip.Addr) error) *http.Transport {
+func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error), dial, stall time.Duration, control func(netip.Addr) error) *http.Transport {
 	dialer := &net.Dialer{
-		Timeout:   min(stall, 15*time.Second),
+		Timeout:   dial,
 		KeepAlive: 30 * time.Second,
 		Control: func(_, address string, _ syscall.RawConn) error {
 			addr, err := netip.ParseAddrPort(address)
@@ -143,8 +151,11 @@ func (n *network) transport(req *http.Request) (*http.Transport, error) {
 		if err != nil {
 			return nil, err
 		}
+		if u != nil && home {
+			return n.proxiedHome, nil
+		}
 		if u != nil {
-			if addr, err := netip.ParseAddr(req.URL.Hostname()); err == nil && !home {
+			if addr, err := netip.ParseAddr(req.URL.Hostname()); err == nil {
 				return n.proxied, n.check(addr.Unmap().WithZone(""))
 			}
 			return n.proxied, nil

@@ -31,8 +31,21 @@ type Options struct {
 	// without a name. "": os.TempDir().
 	TempDir string
 
+	// Config names the files that say how registries are reached, and with
+	// which mirrors. What is given outright, above, is for the registry that
+	// the reference names, and for no other: but for CAFile and SkipVerify,
+	// which are for whoever is asked in its place, too.
+	Config Config
+	// RangeAlign, if not 0, makes every range that is asked of a blob begin
+	// and end at a multiple of so many bytes, or at the blob's end: a cache
+	// that keeps what it was asked for finds it again.
+	RangeAlign int64
+
 	// Warn is told, in one line, what went not quite right. nil: nobody is.
 	Warn func(string)
+	// Debug is told, in one line, which of several servers gave what. nil:
+	// nobody is.
+	Debug func(string)
 }
 
 // Auth is who we are. The zero value is nobody.
@@ -77,6 +90,12 @@ func (r Retry) withDefaults() Retry {
 		r.Stall = 30 * time.Second
 	}
 	return r
+}
+
+func (o *Options) debug(msg string) {
+	if o.Debug != nil {
+		o.Debug(clean(msg))
+	}
 }
 
 func (o *Options) warn(msg string) {

@@ -17,7 +17,7 @@ import (
 func (r *registry) home() *url.URL {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &url.URL{Scheme: r.schemes[0], Host: r.host, Path: "/v2/" + r.ref.repo + "/"}
+	return &url.URL{Scheme: r.schemes[0], Host: r.host, Path: r.root + "/" + r.ref.repo + "/"}
 }
 
 // scoped makes requests under ctx ask for a token that allows actions, where

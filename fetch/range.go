@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,9 +26,13 @@ type remote struct {
 }
 
 func (r *registry) blob(ctx context.Context, d ocispec.Descriptor) (medium, error) {
+	return r.remote(ctx, d), nil
+}
+
+func (r *registry) remote(ctx context.Context, d ocispec.Descriptor) *remote {
 	b := &remote{r: r, digest: d.Digest, size: d.Size}
 	b.ctx, b.cancel = context.WithCancel(ctx)
-	return b, nil
+	return b
 }
 
 func (b *remote) Close() error {
@@ -57,22 +62,58 @@ func (b *body) Close() {
 
 // open sends one request, for blob[off:off+n]. The answer may turn out to be
 // the whole blob, in which case it yields all that follows off.
+//
+// A registry that does not have the blob is asked again once it has been asked
+// for the manifest: one that copies images from elsewhere may have to be told
+// so what it is about.
 func (b *remote) open(ctx context.Context, off, n int64) (*body, error) {
+	body, err := b.openOnce(ctx, off, n)
+	if lacks(err) && b.r.wake(ctx) {
+		return b.openOnce(ctx, off, n)
+	}
+	return body, err
+}
+
+// lacks reports whether a registry itself has answered that it has no such
+// blob.
+func lacks(err error) bool {
+	status := (*statusError)(nil)
+	return errors.As(err, &status) && status.status == http.StatusNotFound && !status.storage
+}
+
+func (b *remote) openOnce(ctx context.Context, off, n int64) (*body, error) {
 	ctx, w := newWatch(ctx, b.r.retry.Stall)
-	resp, err := b.ask(ctx, http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", off, off+n-1)}})
+	start, end := b.aligned(off, off+n)
+	resp, err := b.ask(ctx, http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", start, end-1)}})
 	if err != nil {
 		w.stop()
 		return nil, err
 	}
 	body := &body{resp: resp, w: w}
-	got, err := b.accept(resp, off, n)
+	got, err := b.accept(resp, start, end-start)
 	if err != nil {
 		body.Close()
 		return nil, err
 	}
-	body.whole = got.whole
+	got.skip, got.n = got.skip+off-start, got.n-(off-start)
+	if body.whole = got.whole; !got.whole {
+		got.n = min(got.n, n)
+	}
 	body.Reader = io.LimitReader(&skipping{r: &watched{resp.Body, w, ctx}, skip: got.skip}, got.n)
 	return body, nil
+}
+
+// aligned widens an interval of the blob to what is asked for at a time.
+func (b *remote) aligned(start, end int64) (int64, int64) {
+	unit := b.r.align
+	if unit <= 1 {
+		return start, end
+	}
+	start -= start % unit
+	if rest := end % unit; rest > 0 {
+		end += min(unit-rest, b.size-end)
+	}
+	return start, end
 }
 
 // ask sends a request for the blob to where it was found last, or else to the

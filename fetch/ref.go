@@ -27,6 +27,7 @@ type Reference struct {
 	transport transport
 
 	domain, repo string // of a registry: docker.io, library/alpine
+	short        string // the name as written, where that has no registry: alpine
 	path         string // of anything else
 
 	// tag is the tag, or the name of an image in a layout or an archive,
@@ -199,6 +200,7 @@ func parseRegistry(s string) (Reference, error) {
 		transport: transportRegistry,
 		domain:    reference.Domain(named),
 		repo:      reference.Path(named),
+		short:     shortName(s),
 	}
 	if len(r.domain) > maxDomain {
 		return Reference{}, fmt.Errorf("%s: a host's name has at most %d bytes", shown(s), maxDomain)

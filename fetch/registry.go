@@ -24,9 +24,8 @@ import (
 // A registry is one repository of a registry that speaks the distribution
 // protocol.
 type registry struct {
-	ref    Reference
-	host   string // where it is: host or host:port
-	header http.Header
+	endpoint
+	header http.Header // of all requests to it
 	retry  patience
 
 	network *network
@@ -34,11 +33,12 @@ type registry struct {
 	authed  *auth.Client // for the registry; it follows no redirect
 	plain   *http.Client // for where the registry sends us; it has no credentials
 
-	mu      sync.Mutex // guards schemes
-	schemes []string   // https, http: to be tried in this order; one is left once there was an answer
+	mu sync.Mutex // guards the endpoint's schemes, of which one is left once there was an answer
 
 	withheld atomic.Pointer[WithheldError] // why we are nobody from now on; nil: we are not
 
+	align   int64       // of the ranges of blobs; 0: as they are wanted
+	asked   atomic.Bool // for a manifest
 	habits  habits
 	linking linking
 	blocks  sync.Pool // of *[]byte: what streams give back
@@ -60,26 +60,31 @@ func (h *habits) ignoresRanges() bool {
 	return t != 0 && time.Since(time.Unix(0, t)) < rangesIgnoredFor
 }
 
-func newRegistry(ref Reference, o Options, m *meter) (*registry, error) {
-	r := &registry{ref: ref, host: ref.domain, retry: patience{o.Retry.withDefaults(), o.warn}, tokens: new(tokens)}
-	if r.host == "docker.io" {
-		r.host = "registry-1.docker.io"
+func newRegistry(e endpoint, o Options, m *meter) (*registry, error) {
+	r := &registry{endpoint: e, retry: patience{o.Retry.withDefaults(), o.warn}, tokens: new(tokens), align: o.RangeAlign}
+	if !e.named { // what was given outright is for nobody else
+		o.Header, o.Scheme, o.Auth = nil, "", Auth{Files: o.Auth.Files, TokenHosts: o.Auth.TokenHosts}
 	}
+	o.SkipVerify = o.SkipVerify || e.insecure
 	r.header = http.Header{}
-	for k, v := range o.Header {
-		r.header[http.CanonicalHeaderKey(k)] = v
+	for _, header := range []http.Header{e.header, o.Header} {
+		for k, v := range header {
+			r.header[http.CanonicalHeaderKey(k)] = v
+		}
 	}
 	agent := r.header.Values("User-Agent")
 	if r.header.Del("User-Agent"); len(agent) == 0 {
 		agent = []string{"ocifs"}
 	}
 	home := (&url.URL{Host: r.host}).Hostname()
-	r.schemes = o.schemes(home)
+	if r.schemes == nil || o.Scheme != "" {
+		r.schemes = o.schemes(home)
+	}
 	var err error
-	if r.network, err = newNetwork(home, o, m); err != nil {
+	if r.network, err = newNetwork(home, e, o, m); err != nil {
 		return nil, err
 	}
-	keys := &keychain{auth: o.Auth, ref: ref, warn: o.warn}
+	keys := &keychain{auth: o.Auth, ref: e.ref, warn: o.warn}
 	r.authed = &auth.Client{
 		Client: &http.Client{Transport: r.network, CheckRedirect: checkRedirect},
 		Credential: func(ctx context.Context, _ string) (auth.Credential, error) {
@@ -138,6 +143,7 @@ func (r *registry) resolve(ctx context.Context) (ocispec.Descriptor, document, e
 
 // resolveTag is resolve for a tag.
 func (r *registry) resolveTag(ctx context.Context, tag string) (ocispec.Descriptor, document, error) {
+	r.asked.Store(true)
 	path := "manifests/" + tag
 	if d, ok, err := r.head(ctx, path); err != nil || ok {
 		return d, document{}, err
@@ -184,9 +190,24 @@ func (r *registry) head(ctx context.Context, path string) (d ocispec.Descriptor,
 	return d, ok, err
 }
 
+// wake asks for the manifest, if that has not been done, and reports whether
+// it is there.
+func (r *registry) wake(ctx context.Context) bool {
+	name := string(r.ref.digest)
+	if name == "" {
+		name = r.ref.tag
+	}
+	if r.asked.Swap(true) || name == "" {
+		return false
+	}
+	_, ok, _ := r.head(ctx, "manifests/"+name)
+	return ok
+}
+
 func (r *registry) document(ctx context.Context, d ocispec.Descriptor) (document, error) {
 	path, header := "blobs/"+string(d.Digest), http.Header{}
 	if d.MediaType == "" || isManifest(d.MediaType) {
+		r.asked.Store(true)
 		path, header = "manifests/"+string(d.Digest), r.accept(d.MediaType)
 	}
 	doc, _, err := r.read(ctx, path, header)

@@ -96,10 +96,23 @@ func (s *stream) piece() *piece {
 	if s.next == s.end {
 		return nil
 	}
-	p := &piece{off: s.next, end: min(s.next+pieceSize, s.end), blocks: make(chan *[]byte, pieceSize/blockSize)}
+	p := &piece{off: s.next, end: s.b.pieceEnd(s.next, s.end), blocks: make(chan *[]byte, pieceSize/blockSize)}
 	s.next = p.end
 	s.wg.Add(1)
 	return p
+}
+
+// pieceEnd is where a piece ends that begins at off, of a stream that goes on
+// to end: where the next one can begin without asking for anything twice.
+func (b *remote) pieceEnd(off, end int64) int64 {
+	cut := off + pieceSize
+	if cut >= end {
+		return end
+	}
+	if whole, _ := b.aligned(cut, cut); whole > off {
+		return whole
+	}
+	return cut
 }
 
 func (s *stream) fetch(p *piece) {

@@ -71,7 +71,11 @@ func TestRange(t *testing.T) {
 			case c.blob == 0:
 				expect(t, reg, nil)
 			case c.blob > 0:
-				expect(t, reg, map[Kind]int{Blob: c.blob})
+				requests := map[Kind]int{Blob: c.blob}
+				if c.err == fetch.ErrNotFound {
+					requests[Manifest] = 1 // see remote.open
+				}
+				expect(t, reg, requests)
 			}
 		})
 	}

@@ -37,20 +37,25 @@ func Tags(ctx context.Context, ref string, o Options, limit int) (name string, t
 	}
 	s := &Source{name: r.String(), meter: new(meter)}
 	if r.transport == transportRegistry {
-		tags, err = registryTags(ctx, r, o, limit, s.meter)
+		tags, err = s.remoteTags(ctx, r, o, limit)
 	} else {
 		tags, err = localTags(ctx, r, o)
 	}
-	return s.name, tags[:min(limit, len(tags))], s.explain(err)
+	return s.Name(), tags[:min(limit, len(tags))], s.explain(err)
 }
 
-func registryTags(ctx context.Context, ref Reference, o Options, limit int, m *meter) ([]string, error) {
-	r, err := newRegistry(ref, o, m)
-	if err != nil {
+// A tagLister is a repository in a registry.
+type tagLister interface {
+	tags(ctx context.Context, limit int, warn func(string)) ([]string, error)
+}
+
+// remoteTags lists a repository's tags, and makes s its source.
+func (s *Source) remoteTags(ctx context.Context, r Reference, o Options, limit int) (tags []string, err error) {
+	if s.place, s.name, err = openRegistry(r, o, s.meter); err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	return r.tags(ctx, limit, o.warn)
+	defer s.place.Close()
+	return s.place.(tagLister).tags(ctx, limit, o.warn)
 }
 
 // tags asks for page after page.

@@ -36,6 +36,7 @@ var borders = map[string][]string{
 	"github.com/hanwen/go-fuse":                {"fs"},
 	"github.com/urfave/cli":                    {"cmd/ocifs"},
 	"oras.land/oras-go":                        {"fetch"},
+	"github.com/BurntSushi/toml":               {"fetch"},
 	"net/http":                                 {"fetch", "cmd/ocifs", "tests", "tests/demo", "tests/registrytest"},
 	"github.com/containerd/containerd/api":     {"fs/snapshot"},
 	"github.com/containerd/stargz-snapshotter": {"fs/convert", "tests/demo"},
