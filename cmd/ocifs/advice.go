@@ -72,6 +72,8 @@ func advice(err error) []string {
 		return []string{"trust the registry's certificate with --ca-file FILE, or do without checking it: --tls-verify=false"}
 	case errors.As(err, &withheld):
 		return []string{"if that is the registry's own token server: --token-host " + quote(withheld.TokenHost)}
+	case errors.Is(err, fetch.ErrBlocked), errors.Is(err, fetch.ErrShortName):
+		return []string{"name the registry, or use another configuration: --registries-conf"}
 	case errors.Is(err, fetch.ErrUnauthorized):
 		return []string{"log in with docker login or podman login, or give --creds USER:PASSWORD"}
 	case errors.Is(err, http.ErrSchemeMismatch):

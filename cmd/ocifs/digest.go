@@ -68,7 +68,7 @@ func pointsAt(ctx context.Context, u *ui, s imageSpec) (name string, d ocispec.D
 		defer img.Close()
 		return img.src.At(m.Descriptor.Digest), m.Descriptor, nil
 	}
-	src, err := fetch.Open(ctx, s.Ref, s.Registry.options(uiHooks(u).warn))
+	src, err := fetch.Open(ctx, s.Ref, s.Registry.options(uiHooks(u)))
 	if err != nil {
 		return "", d, err
 	}

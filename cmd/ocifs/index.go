@@ -121,7 +121,7 @@ func destination(ctx context.Context, u *ui, cc *cli.Context, ref string) (*fetc
 	if err != nil {
 		return nil, err
 	}
-	return fetch.Create(ctx, ref, reg.options(uiHooks(u).warn))
+	return fetch.Create(ctx, ref, reg.options(uiHooks(u)))
 }
 
 // destinationRef checks, before any work, that ref can be pushed to.

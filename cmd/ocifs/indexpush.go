@@ -57,7 +57,7 @@ func indexPush(ctx context.Context, u *ui, cc *cli.Context) error {
 	}
 	dst := img.src
 	if to != "" {
-		if dst, err = fetch.Open(ctx, to, s.Registry.options(uiHooks(u).warn)); err != nil {
+		if dst, err = fetch.Open(ctx, to, s.Registry.options(uiHooks(u))); err != nil {
 			return err
 		}
 		defer dst.Close()

@@ -140,7 +140,7 @@ func openSource(ctx context.Context, s imageSpec, h hooks) (*openedImage, error)
 	if err != nil {
 		return nil, hint(err, "choose another cache with --cache-dir")
 	}
-	src, err := fetch.Open(ctx, s.Ref, s.Registry.options(h.warn))
+	src, err := fetch.Open(ctx, s.Ref, s.Registry.options(h))
 	if err != nil {
 		store.Close()
 		return nil, err

@@ -26,6 +26,9 @@ func registryFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "tls-verify", Value: true, Category: categoryRegistry, Usage: "check the registry's certificate"},
 		&cli.BoolFlag{Name: "plain-http", Category: categoryRegistry, Usage: "speak http only; =false: https only, also on a loopback address, where both are tried otherwise"},
 		&cli.StringFlag{Name: "ca-file", Category: categoryRegistry, Usage: "trust the certificates in `FILE`, too"},
+		&cli.StringFlag{Name: "registries-conf", Category: categoryRegistry, Usage: "read mirrors, short names and the like from `FILE`, in the form of Podman's registries.conf, and from no other file"},
+		&cli.StringFlag{Name: "hosts-dir", Category: categoryRegistry, Usage: "read mirrors and the like from hosts.toml files below `DIR`, as containerd keeps them, and from no other file"},
+		&cli.StringFlag{Name: "range-align", Category: categoryRegistry, Usage: "ask for blobs in whole pieces of `SIZE`, as in 4MiB, which suits caches that share what they are asked for"},
 		&cli.IntFlag{Name: "retry", Value: 5, Category: categoryRegistry, Usage: "repeat a request that gets nowhere up to `N` times"},
 	}
 }
@@ -38,6 +41,8 @@ type registrySpec struct {
 	CAFile     string
 	Auth       fetch.Auth
 	Retry      fetch.Retry
+	Config     fetch.Config
+	RangeAlign int64
 }
 
 func registrySpecOf(cc *cli.Context) (s registrySpec, err error) {
@@ -57,6 +62,12 @@ func registrySpecOf(cc *cli.Context) (s registrySpec, err error) {
 		if s.CAFile, err = filepath.Abs(f); err != nil {
 			return s, err
 		}
+	}
+	if s.RangeAlign, err = rangeAlign(cc); err != nil {
+		return s, err
+	}
+	if s.Config, err = registryConfig(cc); err != nil {
+		return s, err
 	}
 	s.Auth, err = authOf(cc)
 	return s, err
@@ -141,9 +152,11 @@ func askPassword(ctx context.Context, name string) (string, error) {
 }
 
 // options are the fetch.Options that s stands for.
-func (s registrySpec) options(warn func(string)) fetch.Options {
+func (s registrySpec) options(h hooks) fetch.Options {
 	return fetch.Options{
+		Config: s.Config, RangeAlign: s.RangeAlign,
+		Debug:  func(text string) { h.log.Debug(text) },
 		Scheme: s.Scheme, SkipVerify: s.SkipVerify, CAFile: s.CAFile,
-		Proxy: http.ProxyFromEnvironment, Auth: s.Auth, Retry: s.Retry, Warn: warn,
+		Proxy: http.ProxyFromEnvironment, Auth: s.Auth, Retry: s.Retry, Warn: h.warn,
 	}
 }

@@ -37,7 +37,7 @@ func tags(ctx context.Context, u *ui, cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	name, tags, err := fetch.Tags(ctx, s.Ref, s.Registry.options(uiHooks(u).warn), cc.Int("limit"))
+	name, tags, err := fetch.Tags(ctx, s.Ref, s.Registry.options(uiHooks(u)), cc.Int("limit"))
 	if err != nil {
 		return err
 	}
