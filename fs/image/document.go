@@ -86,7 +86,7 @@ func parse(d ocispec.Descriptor, b []byte) (*document, error) {
 	if head.schema1() || strings.HasPrefix(d.MediaType, dockerSchema1) {
 		return nil, ErrSchema1
 	}
-	if head.MediaType != "" && d.MediaType != "" && head.MediaType != d.MediaType {
+	if head.MediaType != "" && d.MediaType != "" && head.MediaType != d.MediaType && !twins(head.MediaType, d.MediaType) {
 		return nil, fmt.Errorf("its descriptor says %q, but it says %q", d.MediaType, head.MediaType)
 	}
 	isIndex, isManifest := head.Manifests != nil, head.Config != nil || head.Layers != nil
@@ -94,7 +94,7 @@ func parse(d ocispec.Descriptor, b []byte) (*document, error) {
 		return nil, errors.New("both an image index and a manifest")
 	}
 	doc := &document{desc: d, raw: b}
-	if doc.desc.MediaType == "" {
+	if doc.desc.MediaType == "" || head.MediaType != "" {
 		doc.desc.MediaType = mediaType(head.MediaType, isIndex)
 	}
 	switch doc.desc.MediaType {
@@ -112,6 +112,21 @@ func parse(d ocispec.Descriptor, b []byte) (*document, error) {
 		return doc, unmarshal(b, doc.manifest)
 	}
 	return nil, fmt.Errorf("%w: the media type %q is neither an image index's nor a manifest's", ErrUnsupported, doc.desc.MediaType)
+}
+
+// twins says whether two media types mean the same: Docker's, and what OCI made
+// of it. Some tools write the one into a descriptor of the other.
+func twins(a, b string) bool {
+	oci := func(t string) string {
+		switch t {
+		case dockerList:
+			return ocispec.MediaTypeImageIndex
+		case dockerManifest:
+			return ocispec.MediaTypeImageManifest
+		}
+		return t
+	}
+	return oci(a) == oci(b)
 }
 
 // mediaType is the type of a document that no descriptor tells: what it says

@@ -260,6 +260,7 @@ func TestDocuments(t *testing.T) {
 		{"an empty configuration", `{"schemaVersion":2,` + config + `,"layers":[]}`, "its descriptor says that it has 0 bytes"},
 		{"an empty layer", `{"schemaVersion":2,` + strings.Replace(config, `"size":0`, `"size":2`, 1) + `,"layers":[{"digest":"` + other + `","size":0}]}`, "layer 1: " + other + ": its descriptor says that it has 0 bytes"},
 		{"no such configuration", `{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:../../x","size":2},"layers":[]}`, "digest"},
+		{"a missing configuration", `{"schemaVersion":2,` + strings.Replace(config, `"size":0`, `"size":2`, 1) + `,"layers":[]}`, ":t: configuration " + empty},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := resolve(t, layout(t, "t", lt.Image{Tag: "t", Manifest: []byte(c.doc)}), "")
@@ -267,6 +268,18 @@ func TestDocuments(t *testing.T) {
 				t.Errorf("got %v, want something with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestTwins takes a Docker manifest under the media type that OCI made of it,
+// as some tools list it, and tells of it by its own.
+func TestTwins(t *testing.T) {
+	image := lt.Image{Docker: true, Layers: []lt.Layer{lt.GzipLayer(lt.Tar(lt.File("f", "x")))}}
+	s := lt.Store{}
+	manifest := s[s.Add(image).Digest]
+	m, err := resolve(t, layout(t, "t", lt.Image{Tag: "t", Manifest: manifest, Layers: image.Layers}), "")
+	if err != nil || m.Descriptor.MediaType != lt.DockerManifest || m.Root.MediaType != lt.DockerManifest {
+		t.Errorf("%+v, %v", m, err)
 	}
 }
 

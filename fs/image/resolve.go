@@ -108,8 +108,10 @@ func (r *resolver) config(ctx context.Context, d ocispec.Descriptor) (ocispec.Im
 		return c, nil, fmt.Errorf("configuration %s: its descriptor says that it has %d bytes", d.Digest, d.Size)
 	}
 	b, err := r.read(ctx, d)
-	if err != nil {
-		return c, nil, fmt.Errorf("configuration: %w", err)
+	if named := (*fetch.Error)(nil); errors.As(err, &named) {
+		return c, nil, &fetch.Error{Name: named.Name, Err: fmt.Errorf("configuration %w", named.Err)}
+	} else if err != nil {
+		return c, nil, fmt.Errorf("configuration %w", err)
 	}
 	if err := unmarshal(b, &c); err != nil {
 		return c, nil, fmt.Errorf("configuration %s: %w", d.Digest, err)
