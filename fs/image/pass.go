@@ -41,7 +41,6 @@ func (l *layer) pass(ctx context.Context, p *planner) (err error) {
 			l.keep(p, objectKey("toc", l.desc.Digest), l.toc)
 			return nil
 		}
-		l.format = l.toc.Format()
 	}
 	b := p.store.Build()
 	defer b.Abort()
