@@ -76,7 +76,7 @@ func stat(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) error {
 }
 
 func (i *openedImage) detail(p string, n tree.Node) fileDetail {
-	d := fileDetail{fileInfo: i.info(p, n), Data: dataSize(i.Tree().Data(n))}
+	d := fileDetail{fileInfo: i.info(p, n), Data: i.Tree().Data(n).Stored()}
 	if layers := i.Manifest().Layers(); d.Layer < len(layers) {
 		d.LayerDigest = layers[d.Layer].Digest.String()
 		d.CreatedBy = createdBy(i.Manifest().Config, len(layers))[d.Layer]
@@ -87,18 +87,6 @@ func (i *openedImage) detail(p string, n tree.Node) fileDetail {
 		d.Xattrs = append(d.Xattrs, a)
 	}
 	return d
-}
-
-// dataSize is what of a file is not holes.
-func dataSize(d tree.Data) int64 {
-	if d.Extents == nil {
-		return d.Size
-	}
-	var n int64
-	for _, x := range d.Extents {
-		n += x.Len
-	}
-	return n
 }
 
 func (d *fileDetail) print(u *ui, img *openedImage, p string, n tree.Node) {

@@ -52,6 +52,19 @@ type Data struct {
 	Extents   []index.Extent // as index.Entry.Data; not to be written to
 }
 
+// Stored is how many bytes of the decoded space the content takes: its size
+// without holes.
+func (d Data) Stored() int64 {
+	if d.Extents == nil {
+		return d.Size
+	}
+	var n int64
+	for _, x := range d.Extents {
+		n += x.Len
+	}
+	return n
+}
+
 // Data says where n's content is. For anything but a regular file there is
 // none, and its Size is 0.
 func (t *Tree) Data(n Node) Data {
