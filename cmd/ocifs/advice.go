@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 
@@ -88,6 +89,8 @@ func advice(err error) []string {
 		return []string{"somebody changed it, or it was damaged on its way; nothing of it was used"}
 	case codeOf(err) == exitUnsupported:
 		return unsupportedAdvice(err)
+	case ofStdout(err):
+		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return []string{"make room there, or choose other directories: --cache-dir, --state-dir, TMPDIR"}
 	case errors.Is(err, iofs.ErrPermission):
@@ -132,6 +135,12 @@ func unsupportedAdvice(err error) []string {
 		return []string{"tar, gzip and zstd can be read: compress it anew, as skopeo copy --dest-compress-format=zstd does"}
 	}
 	return nil
+}
+
+// ofStdout says whether it was standard output that could not be written.
+func ofStdout(err error) bool {
+	var path *iofs.PathError
+	return errors.As(err, &path) && path.Path == os.Stdout.Name()
 }
 
 // noConnection says whether there was nobody to talk to.

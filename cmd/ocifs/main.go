@@ -75,6 +75,8 @@ func newApp() *cli.App {
 			leaf(statCommand(), 2, many),
 			leaf(findCommand(), 1, many),
 			leaf(duCommand(), 1, many),
+			leaf(cpCommand(), 1, many),
+			leaf(exportCommand(), 1, many),
 			leaf(inspectCommand(), 1, 1),
 			leaf(layersCommand(), 1, 1),
 			leaf(historyCommand(), 1, 1),

@@ -85,7 +85,7 @@ func TestReadLineRefuses(t *testing.T) {
 		{"mount -platform x alpine /mnt", "ocifs mount has no flag -platform", "did you mean --platform?"},
 		{"mount --f alpine /mnt", "ocifs mount has no flag --f", "did you mean -f?"},
 		{"mount -fx alpine /mnt", "ocifs mount has no flag -x", "ocifs mount --help lists the flags"},
-		{"ls -f alpine", "ocifs ls has no flag -f", "-f is a flag of ocifs mount"},
+		{"ls -f alpine", "ocifs ls has no flag -f", "-f is a flag of ocifs mount, cp"},
 		{"cat --lazy alpine /x", "ocifs cat has no flag --lazy", "--lazy is a flag of ocifs umount"},
 		{"--foreground mount alpine /mnt", "unknown flag --foreground", "the flags of a command follow its name: ocifs mount --foreground"},
 		{"--nonsense", "unknown flag --nonsense", "ocifs --help lists the flags"},
