@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -29,24 +31,25 @@ import (
 // prose is n bytes that compress about as well as programs do.
 func prose(n int, seed uint64) string {
 	r := rand.New(rand.NewPCG(seed, 1))
-	var b strings.Builder
-	for b.Len() < n {
-		fmt.Fprintf(&b, "%x the quick brown fox ", r.Uint64())
+	b := make([]byte, 0, n+64)
+	for len(b) < n {
+		b = append(strconv.AppendUint(b, r.Uint64(), 16), " the quick brown fox "...)
 	}
-	return b.String()[:n]
+	return string(b[:n])
 }
 
 // largeImage has layers of every kind, one large enough to be read in pieces,
-// and two small files at its ends.
-func largeImage() lt.Image { return imageOf(lt.GzipLayer, lt.ZstdLayer, lt.Plain)(largeTars()) }
+// and two small files at its ends. It is made once: that takes time, under the
+// race detector.
+var largeImage = sync.OnceValue(func() lt.Image { return imageOf(lt.GzipLayer, lt.ZstdLayer, lt.Plain)(largeTars()) })
 
-func largeTars() [][]byte {
+var largeTars = sync.OnceValue(func() [][]byte {
 	return [][]byte{
 		lt.Tar(lt.Dir("app"), lt.File("app/first", "first\n"), lt.File("app/large", prose(6<<20, 1)), lt.File("app/last", "last\n")),
 		lt.Tar(lt.File("app/zstd", prose(2<<20, 2))),
 		lt.Tar(lt.File("app/plain", prose(1<<20, 3))),
 	}
-}
+})
 
 // elsewhere is the same user with another, empty cache.
 func (w *world) elsewhere(name string) *world {
