@@ -187,6 +187,36 @@ func TestUnmount(t *testing.T) {
 	}
 }
 
+// TestUnmountAgain unmounts what is unmounted, while another mount has the
+// numbers that it had.
+func TestUnmountAgain(t *testing.T) {
+	needFUSE(t)
+	for range 20 { // the kernel gives the lowest numbers that are free, if nobody else is faster
+		server := mount(t, hello(t), fs.Options{})
+		conn, err := fs.Attach(publicDir(t), fs.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := errors.Join(server.Unmount(), conn.Unmount()); err != nil {
+			t.Fatal(err)
+		}
+		server.Wait()
+		others := []*mounted{mount(t, hello(t), fs.Options{}), mount(t, hello(t), fs.Options{})}
+		if err := errors.Join(server.Unmount(), server.UnmountLazy(), conn.Unmount(), conn.UnmountLazy()); err != nil {
+			t.Error(err)
+		}
+		for _, m := range others {
+			if len(mountsAt(t, m.dir)) != 1 {
+				t.Fatal("another mount is gone")
+			}
+			if err := m.Unmount(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // TestUnmountLazy takes the mount from under a reader, who reads on.
 func TestUnmountLazy(t *testing.T) {
 	content := noise(4 << 20)

@@ -73,10 +73,21 @@ func (s *Server) Wait() { <-s.done }
 func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Unmount is Conn.Unmount.
-func (s *Server) Unmount() error { return s.conn.Unmount() }
+func (s *Server) Unmount() error { return s.unmount(false) }
 
 // UnmountLazy is Conn.UnmountLazy.
-func (s *Server) UnmountLazy() error { return s.conn.UnmountLazy() }
+func (s *Server) UnmountLazy() error { return s.unmount(true) }
+
+// unmount does nothing once the connection is closed: the kernel may have given
+// the mount's numbers to another by then.
+func (s *Server) unmount(lazy bool) error {
+	select {
+	case <-s.done:
+		return nil
+	default:
+		return s.conn.unmount(lazy)
+	}
+}
 
 // Device is the mount's in mount tables, see Device.
 func (s *Server) Device() string { return s.conn.dev }

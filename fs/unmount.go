@@ -19,6 +19,9 @@ func (c *Conn) Unmount() error { return c.unmount(false) }
 func (c *Conn) UnmountLazy() error { return c.unmount(true) }
 
 func (c *Conn) unmount(lazy bool) error {
+	if c.closed() {
+		return nil
+	}
 	path, err := c.where()
 	if err != nil || path == "" {
 		return err
@@ -30,6 +33,17 @@ func (c *Conn) unmount(lazy bool) error {
 		return nil // someone was faster
 	}
 	return err
+}
+
+// closed reports whether the kernel has closed a connection that isn't served:
+// it has no mount any more, and another may have its numbers.
+func (c *Conn) closed() bool {
+	if c.fd < 0 {
+		return false
+	}
+	fds := []unix.PollFd{{Fd: int32(c.fd)}}
+	n, err := retry(func() (int, error) { return unix.Poll(fds, 0) })
+	return err == nil && n == 1 && fds[0].Revents&unix.POLLERR != 0
 }
 
 // where returns the path that unmounts c and nothing else, "" if c is
