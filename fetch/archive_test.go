@@ -281,6 +281,7 @@ func TestArchiveErrors(t *testing.T) {
 		"compressed with xz":                              []byte("\xfd7zXZ\x00"),
 		"compressed with bzip2":                           []byte("BZh51AY&SY"),
 		"the archive is cut short":                        layout(t, files, d).tar(t)[:1100],
+		"unpack: the archive is cut short":                gz(layout(t, files, d).tar(t))[:300],
 		"index.json: manifests.size: a string, not a who": tree{file("index.json", `{"manifests":[{"size":"12"}]}`)}.tar(t),
 		"index.json: not JSON: unexpected end":            tree{file("index.json", `{`)}.tar(t),
 		"index.json: a list, not an object":               tree{file("index.json", `[]`)}.tar(t),

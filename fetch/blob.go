@@ -35,11 +35,11 @@ func (b *Blob) Digest() digest.Digest { return b.digest }
 // Size is the blob's length in bytes, from its descriptor.
 func (b *Blob) Size() int64 { return b.size }
 
-// Local says whether the blob is in a file, or in memory, on this machine: then
-// reading it costs no request.
+// Local says whether the blob is in a file, or in memory, on this machine, as
+// it is: then reading it costs no request, nor is anything unpacked for it.
 func (b *Blob) Local() bool {
-	_, ok := b.m.(*local)
-	return ok
+	l, ok := b.m.(*local)
+	return ok && !l.packed
 }
 
 // ReadAt reads len(p) bytes at off by one bounded ranged request, retries
@@ -119,8 +119,9 @@ func (r *ranged) Close() error { return r.r.Close() }
 
 // local is a medium on this machine.
 type local struct {
-	r     io.ReaderAt
-	close func() error // nil: nothing to close
+	r      io.ReaderAt
+	close  func() error // nil: nothing to close
+	packed bool         // it must be unpacked to be read
 }
 
 func (l *local) ReadAt(p []byte, off int64) (int, error) { return l.r.ReadAt(p, off) }

@@ -62,6 +62,15 @@
 // for the registry that the reference names, by that name, and nobody else;
 // mirrors get the credentials that files keep for them.
 //
+// # Archives
+//
+// A tar archive is read in place. One that is compressed as a whole can't be:
+// when it is seen for the first time, or when a layer is read, all of it is
+// unpacked into a file without a name, which is given up once it is idle. What
+// was learnt of it, its members and its documents, goes to Options.Memory, from
+// where it is opened the next time. A layer's digest in a Docker archive is a
+// claim, see dockerArchive.
+//
 // # Referrers and pushes
 //
 // A manifest that has a subject is a referrer of that one. A registry with the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -23,7 +22,7 @@ import (
 // as every digest. Nobody claims anything for compressed layers, as some tools
 // write them; those are read once, at the beginning, to hash them.
 type dockerArchive struct {
-	files
+	*archive
 	root  ocispec.Descriptor
 	docs  map[digest.Digest][]byte // the manifest, the config
 	blobs map[digest.Digest]*file
@@ -39,7 +38,7 @@ type dockerImage struct {
 }
 
 // newDockerArchive closes f if it fails.
-func newDockerArchive(ctx context.Context, r Reference, f files) (_ place, err error) {
+func newDockerArchive(ctx context.Context, r Reference, f *archive) (_ place, err error) {
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -53,7 +52,7 @@ func newDockerArchive(ctx context.Context, r Reference, f files) (_ place, err e
 	if err != nil {
 		return nil, err
 	}
-	a := &dockerArchive{files: f, docs: make(map[digest.Digest][]byte), blobs: make(map[digest.Digest]*file)}
+	a := &dockerArchive{archive: f, docs: make(map[digest.Digest][]byte), blobs: make(map[digest.Digest]*file)}
 	config, err := (&layout{files: f}).read(image.Config)
 	if err != nil {
 		return nil, err
@@ -163,7 +162,7 @@ func (a *dockerArchive) layers(ctx context.Context, image dockerImage, config []
 	for i, name := range image.Layers {
 		f, err := a.open(name)
 		if err == nil {
-			layers[i], err = describe(ctx, f, c.RootFS.DiffIDs[i])
+			layers[i], err = a.describe(ctx, name, f.size, c.RootFS.DiffIDs[i])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("layer %s: %w", clip(name), err)
@@ -174,18 +173,20 @@ func (a *dockerArchive) layers(ctx context.Context, image dockerImage, config []
 }
 
 // describe makes a layer's descriptor; see dockerArchive about its digest.
-func describe(ctx context.Context, f *file, diffID digest.Digest) (ocispec.Descriptor, error) {
-	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID, Size: f.size}
-	switch sniff(f) {
-	case plain:
+func (a *dockerArchive) describe(ctx context.Context, name string, size int64, diffID digest.Digest) (ocispec.Descriptor, error) {
+	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID, Size: size}
+	kind, err := a.kind(name)
+	switch {
+	case err != nil:
+		return d, err
+	case kind == plain:
 		return d, checkDigest(diffID)
-	case gzipped:
+	case kind == gzipped:
 		d.MediaType = ocispec.MediaTypeImageLayerGzip
-	case zstandard:
+	case kind == zstandard:
 		d.MediaType = ocispec.MediaTypeImageLayerZstd
 	}
-	var err error
-	d.Digest, err = digest.FromReader(&bounded{ctx, io.NewSectionReader(f, 0, f.size)})
+	d.Digest, err = a.sum(ctx, name)
 	return d, err
 }
 
@@ -208,5 +209,5 @@ func (a *dockerArchive) blob(_ context.Context, d ocispec.Descriptor) (medium, e
 	if f.size != d.Size {
 		return nil, &DigestError{Want: d.Digest, WantSize: d.Size, GotSize: f.size}
 	}
-	return &local{r: f}, nil
+	return &local{r: f, packed: f.packed}, nil
 }

@@ -50,7 +50,8 @@ type document struct {
 
 // Open finds out where ref points to and opens that place: a layout's index
 // or an archive's members are read, while a registry is not asked anything
-// yet. See the package comment for the forms a reference may have.
+// yet. ctx bounds that, and whatever unpacking of a compressed archive its reads
+// lead to later. See the package comment for the forms a reference may have.
 func Open(ctx context.Context, ref string, o Options) (*Source, error) {
 	r, err := ParseReference(ref)
 	if err != nil {

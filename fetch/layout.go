@@ -24,8 +24,9 @@ type files interface {
 // A file is one of files.
 type file struct {
 	io.ReaderAt
-	size  int64
-	close func() error // may be nil
+	size   int64
+	close  func() error // may be nil
+	packed bool         // it must be unpacked to be read
 }
 
 func (f *file) Close() error {
@@ -226,7 +227,7 @@ func (l *layout) blob(_ context.Context, d ocispec.Descriptor) (medium, error) {
 		f.Close()
 		return nil, &DigestError{Want: d.Digest, WantSize: d.Size, GotSize: f.size}
 	}
-	return &local{r: f, close: f.Close}, nil
+	return &local{r: f, close: f.Close, packed: f.packed}, nil
 }
 
 // blobPath is where a layout keeps a blob; the digest has been checked.

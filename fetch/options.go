@@ -28,8 +28,11 @@ type Options struct {
 	Retry Retry
 
 	// TempDir is where compressed archives are unpacked to, into a file
-	// without a name. "": os.TempDir().
+	// without a name, when they are read. "": os.TempDir().
 	TempDir string
+	// Memory keeps what was learnt about compressed archives, so that they are
+	// not unpacked before a layer is read. nil: nothing is kept.
+	Memory Memory
 
 	// Config names the files that say how registries are reached, and with
 	// which mirrors. What is given outright, above, is for the registry that

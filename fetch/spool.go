@@ -2,13 +2,17 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 )
 
 // A compression is told by a file's first bytes.
@@ -54,42 +58,38 @@ const (
 	maxWindow = 128 << 20
 )
 
-// uncompressed returns f itself or, if f is compressed as a whole, a file
-// without a name in dir with what f unpacks to; f is closed then. On error it
-// returns f, still open.
-func uncompressed(ctx context.Context, f *os.File, dir string) (*os.File, error) {
-	var r io.Reader
-	switch c := sniff(f); c {
-	case plain:
-		return f, nil
-	case xz, bzip2:
-		return f, fmt.Errorf("%w: compressed with %s: only gzip and zstd are read", ErrUnsupported, c)
-	case gzipped:
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return f, err
-		}
-		defer z.Close()
-		r = z
-	case zstandard:
-		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return f, err
-		}
-		defer z.Close()
-		r = z
-	}
-	out, err := spool(ctx, r, dir, maxSpool)
+// spoolFile unpacks f, compressed by c, to a file without a name in dir.
+func spoolFile(ctx context.Context, f *os.File, c compression, dir string) (*os.File, error) {
+	fi, err := f.Stat()
 	if err != nil {
-		return f, fmt.Errorf("unpack: %w", err)
+		return nil, err
 	}
-	f.Close()
-	return out, nil
+	var r io.Reader = io.NewSectionReader(f, 0, fi.Size())
+	if c == gzipped {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		r = z
+	} else {
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		r = z
+	}
+	return spool(ctx, r, dir, maxSpool)
 }
 
-// spool writes all of r, at most limit bytes, to a file without a name.
+// spool writes all of r, at most limit bytes, to a file without a name: in dir
+// or, where that is read-only, in os.TempDir().
 func spool(ctx context.Context, r io.Reader, dir string, limit int64) (*os.File, error) {
 	f, err := os.CreateTemp(dir, "ocifs-")
+	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) {
+		f, err = os.CreateTemp("", "ocifs-")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +103,22 @@ func spool(ctx context.Context, r io.Reader, dir string, limit int64) (*os.File,
 	}
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, unpackError(err, filepath.Dir(f.Name()))
 	}
 	return f, nil
+}
+
+// unpackError explains why a file could not be unpacked into dir, where the
+// copy's own name says nothing: it is gone.
+func unpackError(err error, dir string) error {
+	at := (*fs.PathError)(nil)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the archive is cut short")
+	case errors.As(err, &at):
+		return fmt.Errorf("in %s: %w", dir, at.Err)
+	}
+	return err
 }
 
 // bounded ends a reader with its context.

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestSpoolLimit stops a file that unpacks to too much.
@@ -23,5 +26,13 @@ func TestSpoolLimit(t *testing.T) {
 			}
 			f.Close()
 		}
+	}
+}
+
+// TestUnpackError names the directory that is full, and keeps the reason.
+func TestUnpackError(t *testing.T) {
+	err := unpackError(&fs.PathError{Op: "write", Path: "/cache/ocifs-1", Err: unix.ENOSPC}, "/cache")
+	if !errors.Is(err, unix.ENOSPC) || err.Error() != "in /cache: no space left on device" {
+		t.Error(err)
 	}
 }

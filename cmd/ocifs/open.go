@@ -140,7 +140,9 @@ func openSource(ctx context.Context, s imageSpec, h hooks) (*openedImage, error)
 	if err != nil {
 		return nil, hint(err, "choose another cache with --cache-dir")
 	}
-	src, err := fetch.Open(ctx, s.Ref, s.Registry.options(h))
+	o := s.Registry.options(h)
+	o.TempDir, o.Memory = s.CacheDir, store
+	src, err := fetch.Open(ctx, s.Ref, o)
 	if err != nil {
 		store.Close()
 		return nil, err
