@@ -58,6 +58,10 @@ func (r Reference) String() string {
 // Local reports whether the reference is a path on this machine.
 func (r Reference) Local() bool { return r.transport != transportRegistry }
 
+// Tag is the tag, or the name of an image in a layout or an archive; "" if the
+// reference has none, or a digest instead.
+func (r Reference) Tag() string { return r.tag }
+
 // ParseReference parses a reference. It looks at the file system, and only
 // there, to tell a path's end from a tag. What begins with /, ./ or ../ is a
 // path; so is the name of a file that is there and called *.tar or the like,

@@ -80,21 +80,21 @@ func openManifest(ctx context.Context, u *ui, s imageSpec) (*openedImage, *image
 // A stopwatch says how long each layer was read.
 type stopwatch struct {
 	mu    sync.Mutex
-	first map[int]time.Time
-	last  map[int]time.Time
+	first map[string]time.Time // by digest
+	last  map[string]time.Time
 }
 
 // on has h's steps timed.
 func (w *stopwatch) on(h hooks) hooks {
-	w.first, w.last = map[int]time.Time{}, map[int]time.Time{}
+	w.first, w.last = map[string]time.Time{}, map[string]time.Time{}
 	tell := h.step
 	h.step = func(s step) {
 		w.mu.Lock()
 		now := time.Now()
-		if w.first[s.Layer].IsZero() {
-			w.first[s.Layer] = now
+		if w.first[s.Digest].IsZero() {
+			w.first[s.Digest] = now
 		}
-		w.last[s.Layer] = now
+		w.last[s.Digest] = now
 		w.mu.Unlock()
 		if tell != nil {
 			tell(s)
@@ -103,11 +103,11 @@ func (w *stopwatch) on(h hooks) hooks {
 	return h
 }
 
-// took is how long layer i was read, from the first of its bytes on.
-func (w *stopwatch) took(i int) time.Duration {
+// took is how long a layer was read, from the first of its bytes on.
+func (w *stopwatch) took(layer digest.Digest) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.last[i].Sub(w.first[i])
+	return w.last[string(layer)].Sub(w.first[string(layer)])
 }
 
 // destination opens the place that ref names, to push to. A layout is made if

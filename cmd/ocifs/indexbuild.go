@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/fs/convert"
 	"ocifs.dev/ocifs/fs/image"
 )
 
@@ -21,16 +22,21 @@ what that costs. With --index=off all are read, known or not. What is in the
 cache then serves all later mounts here; --out writes it as the artifact that
 ocifs index push pushes, into a layout.
 
-With --format soci, it makes a SOCI index instead, of version 2, for
-soci-snapshotter, and writes the image with it to DESTINATION: in a registry,
-or oci:DIR:TAG. The layers stay as they are; the manifest, which then names the
-index, has another digest.`,
+With DESTINATION, in a registry or oci:DIR:TAG, the image is written there with
+the index. The layers stay as they are; the manifest, which then names the
+index and so vouches for it (--index=trusted), has another digest. What was said
+about the manifest as it was (signatures, attestations) isn't copied.
+
+With --format soci, that is a SOCI index instead, of version 2, as
+soci-snapshotter reads it, too; then there must be a DESTINATION.`,
 		UsageText: `
 $ ocifs index build docker.io/library/python:3.13
 $ ocifs index build --out oci:/srv/indexes docker.io/library/python:3.13
+$ ocifs index build --all-platforms ghcr.io/o/r:v2 ghcr.io/o/r:v2-indexed
 $ ocifs index build --format soci ghcr.io/o/r:v2 ghcr.io/o/r:v2-soci`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "ocifs", Usage: "make an index in `FORMAT`: ocifs, soci"},
+			allPlatformsFlag(),
 			&cli.StringFlag{Name: "out", Usage: "write the index to `LAYOUT`, as oci:DIR or oci:DIR:TAG, too"},
 			&cli.StringFlag{Name: "span", Usage: "for soci: so many decoded bytes can be read alone, `SIZE` (4MiB)"},
 			&cli.StringFlag{Name: "min-layer", Usage: "for soci: layers below `SIZE` get no index (10MiB)"},
@@ -46,45 +52,84 @@ func indexBuild(ctx context.Context, u *ui, cc *cli.Context) error {
 		return indexSOCI(ctx, u, cc)
 	case f != "ocifs":
 		return usagef("--format is ocifs or soci, not %q", f).with("ocifs convert writes the layers themselves in another format")
-	case cc.NArg() > 1:
-		return usagef("index build: unexpected argument %q", cc.Args().Get(1)).with("a destination is for --format soci; --out oci:DIR writes the index to a layout")
 	case cc.String("span") != "" || cc.String("min-layer") != "":
 		return usagef("--span and --min-layer are for --format soci")
 	}
-	out := cc.String("out")
-	if out != "" {
-		if !strings.HasPrefix(out, "oci:") {
-			return usagef("--out is a layout, oci:DIR or oci:DIR:TAG, not %s", quote(out)).with("to push it to a registry: ocifs index push --to")
-		}
-		if _, err := destinationRef(out); err != nil {
-			return err
-		}
+	out, err := indexOut(cc)
+	if err != nil {
+		return err
 	}
 	s, err := wholeSpec(cc)
 	if err != nil {
 		return err
 	}
 	var watch stopwatch
-	img, err := openImage(ctx, s, watch.on(uiHooks(u)))
-	if err != nil {
-		return err
+	h := watch.on(uiHooks(u))
+	if cc.NArg() > 1 {
+		return indexNamed(ctx, u, cc, s, h, "ocifs", func(place *openedImage, m *image.Manifest) (*indexing, error) {
+			return ocifsIndexing(ctx, place, m, s, h, &watch)
+		})
 	}
-	u.progress.stop()
-	defer img.Close()
-	x, err := img.Index(ctx)
-	if err != nil {
-		return img.named(err)
-	}
-	b := builtOf(img, x, &watch)
-	if out != "" {
-		if b.Index, err = writeIndex(ctx, u, cc, x, out); err != nil {
-			return err
+	return eachImage(ctx, u, cc, s, h, func(img *openedImage) error {
+		x, err := img.Index(ctx)
+		if err != nil {
+			return img.named(err)
 		}
+		b := builtOf(img, x, &watch)
+		if out != "" {
+			if b.Index, err = writeIndex(ctx, u, cc, x, out); err != nil {
+				return err
+			}
+		}
+		if cc.Bool("json") {
+			return u.json(b)
+		}
+		if cc.Bool("all-platforms") {
+			platformLine(u, b.Platform, img.Manifest())
+		}
+		return b.text(u)
+	})
+}
+
+// indexOut is --out, checked.
+func indexOut(cc *cli.Context) (string, error) {
+	out := cc.String("out")
+	if out == "" {
+		return "", nil
 	}
-	if cc.Bool("json") {
-		return u.json(b)
+	if cc.NArg() > 1 {
+		return "", usagef("--out is for an index alone, not for an image that names it")
 	}
-	return b.text(u)
+	if !strings.HasPrefix(out, "oci:") {
+		return "", usagef("--out is a layout, oci:DIR or oci:DIR:TAG, not %s", quote(out)).with("to push it to a registry: ocifs index push --to")
+	}
+	ref, err := destinationRef(out)
+	if err != nil {
+		return "", err
+	}
+	if r, err := fetch.ParseReference(ref); err == nil && r.Tag() != "" && cc.Bool("all-platforms") {
+		return "", usagef("--out with --all-platforms is oci:DIR, not %s: a tag is for one index", quote(out))
+	}
+	return out, nil
+}
+
+// ocifsIndexing is an image that names an ocifs index of it.
+func ocifsIndexing(ctx context.Context, place *openedImage, m *image.Manifest, s imageSpec, h hooks, w *stopwatch) (*indexing, error) {
+	img, err := place.open(ctx, m, s, h)
+	if err != nil {
+		return nil, err
+	}
+	x, err := img.Index(ctx)
+	var named *convert.Indexed
+	if err == nil {
+		named, err = convert.Named(m, x)
+	}
+	if err != nil {
+		img.Image.Close()
+		return nil, err
+	}
+	b := builtOf(img, x, w)
+	return &indexing{Indexed: named, of: m, blobs: x.Blobs, layers: b.Layers, text: b.text, close: img.Image.Close}, nil
 }
 
 // writeIndex puts an index into a layout.
@@ -100,11 +145,12 @@ func writeIndex(ctx context.Context, u *ui, cc *cli.Context, x *image.Index, out
 
 // A built is what index build has come to, for JSON.
 type built struct {
-	Schema string      `json:"schema"`
-	Image  string      `json:"image"`
-	Digest string      `json:"digest"`
-	Layers []builtInfo `json:"layers"`
-	Index  *pushedInfo `json:"index,omitempty"` // what was written, and where
+	Schema   string      `json:"schema"`
+	Image    string      `json:"image"`
+	Digest   string      `json:"digest"`
+	Platform string      `json:"platform"`
+	Layers   []builtInfo `json:"layers"`
+	Index    *pushedInfo `json:"index,omitempty"` // what was written, and where
 }
 
 // A builtInfo is a layer and its index.
@@ -127,7 +173,8 @@ type pushedInfo struct {
 }
 
 func builtOf(img *openedImage, x *image.Index, w *stopwatch) built {
-	b := built{Schema: "ocifs.dev/index-build/v1", Image: img.Name(), Digest: img.Manifest().Descriptor.Digest.String(), Layers: []builtInfo{}}
+	b := built{Schema: "ocifs.dev/index-build/v1", Image: img.Name(), Digest: img.Manifest().Descriptor.Digest.String(),
+		Platform: platformName(img.Manifest().Config.Platform), Layers: []builtInfo{}}
 	infos := img.Layers()
 	for i, l := range x.Layers {
 		info := builtInfo{
@@ -135,7 +182,7 @@ func builtOf(img *openedImage, x *image.Index, w *stopwatch) built {
 			Checkpoints: l.Checkpoints, Entries: l.Entries, Read: infos[i].Origin == image.OriginRead,
 		}
 		if info.Read {
-			info.Seconds = w.took(i).Seconds()
+			info.Seconds = w.took(l.Layer.Digest).Seconds()
 		}
 		b.Layers = append(b.Layers, info)
 	}

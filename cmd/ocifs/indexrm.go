@@ -43,19 +43,22 @@ func indexRm(ctx context.Context, u *ui, cc *cli.Context) error {
 	if cc.Bool("local") {
 		return forget(u, img, m)
 	}
-	gone, err := image.Retract(ctx, m, img.src, img.store)
+	gone, err := image.Retract(ctx, m, img.src, img.store, "")
 	for _, d := range gone {
 		fmt.Fprintf(u.out, "deleted %s from %s\n", d.Digest, quote(img.Name()))
 	}
-	switch {
-	case errors.Is(err, fetch.ErrUnsupported):
-		return hint(err, "whoever runs the registry may allow deleting, or delete it for you")
-	case err != nil:
-		return err
-	case len(gone) == 0:
+	if err == nil && len(gone) == 0 {
 		return notFoundf("%s has no pushed index", img.Name()).with("ocifs index show tells what there is")
 	}
-	return nil
+	return notDeleted(err)
+}
+
+// notDeleted says what to do where nothing can be deleted.
+func notDeleted(err error) error {
+	if errors.Is(err, fetch.ErrUnsupported) {
+		return hint(err, "whoever runs the registry may allow deleting, or delete it for you")
+	}
+	return err
 }
 
 // forget removes what the cache has of the image's layers.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -30,10 +28,6 @@ func indexSOCI(ctx context.Context, u *ui, cc *cli.Context) error {
 	case cc.String("out") != "":
 		return usagef("--out is for --format ocifs; with soci, the image with its index goes to DESTINATION")
 	}
-	to, err := destinationRef(cc.Args().Get(1))
-	if err != nil {
-		return err
-	}
 	span, err := sizeFlag(cc, "span", "4MiB")
 	if err != nil {
 		return err
@@ -46,35 +40,19 @@ func indexSOCI(ctx context.Context, u *ui, cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	img, m, err := openManifest(ctx, u, s)
-	if err != nil {
-		return err
-	}
-	defer img.Close()
-	dst, err := destination(ctx, u, cc, to)
-	if err != nil {
-		return err
-	}
-	defer dst.Close()
 	var watch stopwatch
 	h := watch.on(uiHooks(u))
-	o := convert.SOCIOptions{MinLayer: least, Progress: steps(m, h.step), Read: func(ctx context.Context, _ int, d ocispec.Descriptor) (io.ReadCloser, error) {
-		return readBlob(ctx, img.src, d)
-	}}
-	o.Span, o.Tool, o.Warn = span, index.SOCITool, h.warn
-	x, err := convert.SOCI(ctx, m, o)
-	u.progress.stop()
-	if errors.Is(err, convert.ErrNoLayer) {
-		return hint(img.named(err), "take smaller layers in with --min-layer")
-	}
-	if err != nil {
-		return img.named(err)
-	}
-	d, err := pushSOCI(ctx, u, img.src, dst, m, x)
-	if err != nil {
-		return pushFailed(err)
-	}
-	return tellSOCI(u, cc.Bool("json"), img, dst, m, x, d, &watch)
+	return indexNamed(ctx, u, cc, s, h, "SOCI", func(place *openedImage, m *image.Manifest) (*indexing, error) {
+		o := convert.SOCIOptions{MinLayer: least, Progress: steps(m, h.step), Read: func(ctx context.Context, _ int, d ocispec.Descriptor) (io.ReadCloser, error) {
+			return readBlob(ctx, place.src, d)
+		}}
+		o.Span, o.Tool, o.Warn = span, index.SOCITool, h.warn
+		x, err := convert.SOCI(ctx, m, o)
+		if err != nil {
+			return nil, err
+		}
+		return sociIndexing(m, x, &watch), nil
+	})
 }
 
 // sizeFlag is a flag's size in bytes.
@@ -87,33 +65,6 @@ func sizeFlag(cc *cli.Context, name, value string) (int64, error) {
 	return n, nil
 }
 
-// pushSOCI pushes an image with its SOCI index, and returns what the tag then
-// points at.
-func pushSOCI(ctx context.Context, u *ui, src, dst *fetch.Source, m *image.Manifest, x *convert.SOCIImage) (ocispec.Descriptor, error) {
-	soci := fetch.Upload{Manifest: x.Index, Blobs: []fetch.Content{
-		held(ocispec.Descriptor{Digest: digest.FromString(index.SOCIConfig), Size: int64(len(index.SOCIConfig))}, []byte(index.SOCIConfig)),
-	}}
-	for _, z := range x.Ztocs {
-		soci.Blobs = append(soci.Blobs, held(z.Descriptor(), z.Bytes))
-	}
-	if _, err := u.push(ctx, dst, soci); err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	img := fetch.Upload{Manifest: x.Manifest, Blobs: []fetch.Content{held(x.Config, m.RawConfig)}}
-	for _, d := range x.Layers {
-		img.Blobs = append(img.Blobs, copied(ctx, src, d))
-	}
-	if _, err := u.push(ctx, dst, img); err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	return u.push(ctx, dst, fetch.Upload{Manifest: x.Root, Tagged: true})
-}
-
-// held is content that is in memory.
-func held(d ocispec.Descriptor, b []byte) fetch.Content {
-	return fetch.Content{Descriptor: d, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
-}
-
 // A sociInfo is a layer with a zTOC, for JSON.
 type sociInfo struct {
 	Digest  string  `json:"digest"`
@@ -123,27 +74,22 @@ type sociInfo struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func tellSOCI(u *ui, asJSON bool, img *openedImage, dst *fetch.Source, m *image.Manifest, x *convert.SOCIImage, d ocispec.Descriptor, w *stopwatch) error {
+// sociIndexing is an image with its SOCI index.
+func sociIndexing(m *image.Manifest, x *convert.SOCIImage, w *stopwatch) *indexing {
+	config := []byte(index.SOCIConfig)
+	blobs := []fetch.Content{held(ocispec.Descriptor{Digest: digest.FromBytes(config), Size: int64(len(config))}, config)}
 	list := []sociInfo{}
 	for _, z := range x.Ztocs {
 		l := m.Layers()[z.Of]
-		list = append(list, sociInfo{l.Digest.String(), l.Size, z.Digest.String(), z.Size, w.took(z.Of).Seconds()})
-		if !asJSON {
-			fmt.Fprintf(u.out, "layer %d/%d %s %s → %s zTOC  %.1f s\n", z.Of+1, len(m.Layers()), shortDigest(l.Digest.String()),
-				bytesOf(l.Size), bytesOf(z.Size), w.took(z.Of).Seconds())
+		blobs = append(blobs, held(z.Descriptor(), z.Bytes))
+		list = append(list, sociInfo{l.Digest.String(), l.Size, z.Digest.String(), z.Size, w.took(l.Digest).Seconds()})
+	}
+	text := func(u *ui) error {
+		for i, l := range list {
+			fmt.Fprintf(u.out, "layer %d/%d %s %s → %s zTOC  %.1f s\n", x.Ztocs[i].Of+1, len(m.Layers()), shortDigest(l.Digest),
+				bytesOf(l.Size), bytesOf(l.Index), l.Seconds)
 		}
+		return nil
 	}
-	if asJSON {
-		return u.json(struct {
-			Schema   string     `json:"schema"`
-			Image    string     `json:"image"`
-			To       string     `json:"to"`
-			Digest   string     `json:"digest"`   // of the image index
-			Manifest string     `json:"manifest"` // of the image in it
-			Index    string     `json:"soci_index"`
-			Layers   []sociInfo `json:"layers"`
-		}{"ocifs.dev/index-soci/v1", img.Name(), dst.Name(), d.Digest.String(), digest.FromBytes(x.Manifest).String(), digest.FromBytes(x.Index).String(), list})
-	}
-	_, err := fmt.Fprintf(u.out, "wrote %s@%s, with the SOCI index %s\n", quote(dst.Name()), d.Digest, digest.FromBytes(x.Index))
-	return err
+	return &indexing{Indexed: x.Indexed, of: m, blobs: blobs, layers: list, text: text}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -108,17 +107,17 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 	if err != nil {
 		return nil, err
 	}
-	o := image.Options{Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Findings: s.findings(h.warn)}
-	m, err := image.Resolve(ctx, img.src, img.store, o)
-	if err == nil {
-		h.log.Debug("resolved", slog.String("image", img.src.Name()), slog.String("manifest", m.Descriptor.Digest.String()))
-		o.Progress = steps(m, h.step)
-		img.Image, err = image.OpenManifest(ctx, m, img.src, img.store, o)
-	}
+	m, err := image.Resolve(ctx, img.src, img.store, image.Options{Platform: s.Platform, Warn: h.warn})
 	if err != nil {
 		defer img.Close()
 		return nil, img.named(err)
 	}
+	opened, err := img.open(ctx, m, s, h)
+	if err != nil {
+		defer img.Close()
+		return nil, img.named(err)
+	}
+	img = opened
 	if n := img.store.Short(); n > 0 {
 		h.warn(fmt.Sprintf("the disk of the cache %s is full: %s of layers are not kept, and come again when they are read; "+
 			"make room there, or choose another directory with --cache-dir", quote(s.CacheDir), bytesOf(n)))

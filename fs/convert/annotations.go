@@ -3,6 +3,8 @@ package convert
 import (
 	"maps"
 	"strings"
+
+	"ocifs.dev/ocifs/fs/image"
 )
 
 // stale are the prefixes of annotations that speak of a blob's bytes, or of an
@@ -14,6 +16,7 @@ var stale = []string{
 	"io.containers.zstd-chunked.",
 	"io.github.containers.zstd-chunked.",
 	"com.amazon.soci.",
+	image.IndexNote,
 }
 
 // keep are the annotations that hold for the converted thing, too; nil if

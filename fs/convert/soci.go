@@ -2,23 +2,20 @@ package convert
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ocifs.dev/ocifs/fs/image"
 	"ocifs.dev/ocifs/index"
 )
 
-// ErrNoLayer says that no layer of an image could be given a zTOC, or was
-// large enough for one.
-var ErrNoLayer = errors.New("no layer for a SOCI index")
+// ErrNoLayer says that no layer could be given a zTOC, or was large enough for
+// one.
+var ErrNoLayer = errors.New("no layer for a SOCI index: none is large enough and in a format that zTOCs know")
 
 // SOCIOptions say how to index layers. The zero value does it as the soci
 // command does, but for small layers, which get a zTOC, too.
@@ -35,16 +32,10 @@ type SOCIOptions struct {
 	Progress func(layer int, done, size int64)
 }
 
-// A SOCIImage is an image with a SOCI index of version 2: its layers and its
-// configuration are as they were, its manifest names the index, and an image
-// index holds the two.
+// A SOCIImage is an image with a SOCI index of version 2.
 type SOCIImage struct {
-	Root     []byte // the image index
-	Manifest []byte // the image's
-	Index    []byte // the SOCI index, a manifest
-	Config   ocispec.Descriptor
-	Layers   []ocispec.Descriptor
-	Ztocs    []Ztoc
+	*Indexed
+	Ztocs []Ztoc
 }
 
 // A Ztoc is the zTOC of a layer.
@@ -54,11 +45,11 @@ type Ztoc struct {
 	Bytes []byte
 }
 
-// SOCI indexes the layers of m, and makes of it an image that says so. Layers
-// of which a zTOC can't tell right are left out, with a warning; ErrNoLayer
-// says that none is left.
+// SOCI indexes the layers of m, and makes of it an image that names the index, as
+// soci's convert does. Layers of which a zTOC can't tell right are left out, with
+// a warning; if none is left, the image has no index.
 func SOCI(ctx context.Context, m *image.Manifest, o SOCIOptions) (*SOCIImage, error) {
-	out := &SOCIImage{Layers: m.Layers()}
+	out := new(SOCIImage)
 	x := &index.SOCIIndex{Version: 2, Tool: o.Tool}
 	for i, d := range m.Layers() {
 		if d.Size < o.MinLayer {
@@ -76,14 +67,19 @@ func SOCI(ctx context.Context, m *image.Manifest, o SOCIOptions) (*SOCIImage, er
 		x.Ztocs = append(x.Ztocs, z)
 		out.Ztocs = append(out.Ztocs, Ztoc{z, i, b})
 	}
-	if len(x.Ztocs) == 0 {
-		return nil, fmt.Errorf("%w: of %d, none has %d bytes and a format that zTOCs know", ErrNoLayer, len(m.Layers()), o.MinLayer)
-	}
+	var soci []byte
 	var err error
-	if out.Index, err = index.MarshalSOCIIndex(x); err != nil {
+	if len(x.Ztocs) > 0 {
+		if soci, err = index.MarshalSOCIIndex(x); err != nil {
+			return nil, err
+		}
+	}
+	if out.Indexed, err = indexed(m, index.SOCIIndexDigest, soci); err != nil {
 		return nil, err
 	}
-	return out, out.rewrite(m)
+	out.index.Platform, out.index.ArtifactType = out.image.Platform, index.SOCITypeV2
+	out.index.Annotations = map[string]string{index.SOCIImageDigest: out.image.Digest.String()}
+	return out, nil
 }
 
 func (o SOCIOptions) warn(msg string) {
@@ -112,46 +108,4 @@ func ztoc(ctx context.Context, m *image.Manifest, i int, o SOCIOptions) ([]byte,
 		so.Options.Progress = func(done int64) { o.Progress(i, done, d.Size) }
 	}
 	return index.BuildSOCI(ctx, r, so)
-}
-
-// rewrite makes the manifest and the image index, as soci's convert does: what
-// Docker's media types say is said in OCI's.
-func (out *SOCIImage) rewrite(m *image.Manifest) error {
-	var im ocispec.Manifest
-	if err := json.Unmarshal(m.Raw, &im); err != nil {
-		return err
-	}
-	soci := describe(ocispec.MediaTypeImageManifest, out.Index)
-	im.Versioned = specs.Versioned{SchemaVersion: 2}
-	im.MediaType = ocispec.MediaTypeImageManifest
-	im.Config.MediaType = ocispec.MediaTypeImageConfig
-	im.Annotations = merge(maps.Clone(im.Annotations), map[string]string{index.SOCIIndexDigest: soci.Digest.String()})
-	var err error
-	if out.Manifest, err = json.Marshal(im); err != nil {
-		return err
-	}
-	out.Config = im.Config
-	desc := describe(ocispec.MediaTypeImageManifest, out.Manifest)
-	desc.Platform = platform(m)
-	desc.Annotations = map[string]string{index.SOCIIndexDigest: soci.Digest.String()}
-	soci.Platform, soci.ArtifactType = desc.Platform, index.SOCITypeV2
-	soci.Annotations = map[string]string{index.SOCIImageDigest: desc.Digest.String()}
-	out.Root, err = json.Marshal(ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2},
-		MediaType: ocispec.MediaTypeImageIndex,
-		Manifests: []ocispec.Descriptor{desc, soci},
-	})
-	return err
-}
-
-// platform is what m is for: as the image index says that lists it, or as its
-// configuration does.
-func platform(m *image.Manifest) *ocispec.Platform {
-	for _, d := range m.Platforms {
-		if d.Digest == m.Descriptor.Digest && d.Platform != nil {
-			return d.Platform
-		}
-	}
-	p := m.Config.Platform
-	return &p
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -79,6 +80,17 @@ func (m *Image) Index(ctx context.Context) (*Index, error) {
 	x.Manifest, err = marshalIndex(m.manifest.Descriptor, blobs)
 	x.Blobs = append(x.Blobs, fetch.Content{Descriptor: ocispec.DescriptorEmptyJSON})
 	return x, err
+}
+
+// Free is the index's manifest without its subject: for a manifest yet to be
+// written that names it (IndexNote).
+func (x *Index) Free() ([]byte, error) {
+	var m ocispec.Manifest
+	if err := json.Unmarshal(x.Manifest, &m); err != nil {
+		return nil, err
+	}
+	m.Subject = nil
+	return marshal(m)
 }
 
 func marshalIndex(subject ocispec.Descriptor, blobs []ocispec.Descriptor) ([]byte, error) {

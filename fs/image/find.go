@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -142,7 +143,7 @@ func (f *finder) referrer(ctx context.Context) (map[digest.Digest]word, error) {
 			return words, nil
 		}
 	}
-	list, err := f.r.src.Referrers(ctx, f.m.Descriptor, IndexType)
+	list, err := f.referrers(ctx, IndexType)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +157,14 @@ func (f *finder) referrer(ctx context.Context) (map[digest.Digest]word, error) {
 		return words, nil
 	}
 	return nil, nil
+}
+
+// referrers lists the indexes that name the manifest, by digest: registries list
+// them in any order, and everybody is to take the same one.
+func (f *finder) referrers(ctx context.Context, kind string) ([]ocispec.Descriptor, error) {
+	list, err := f.r.src.Referrers(ctx, f.m.Descriptor, kind)
+	slices.SortFunc(list, func(a, b ocispec.Descriptor) int { return strings.Compare(string(a.Digest), string(b.Digest)) })
+	return list, err
 }
 
 // pushed reads the ocifs index at d, which must have the manifest as its
@@ -193,7 +202,7 @@ func (f *finder) referrerSOCI(ctx context.Context) (map[digest.Digest]word, erro
 	if !f.o.SOCIv1 {
 		return nil, nil
 	}
-	list, err := f.r.src.Referrers(ctx, f.m.Descriptor, index.SOCITypeV1)
+	list, err := f.referrers(ctx, index.SOCITypeV1)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}

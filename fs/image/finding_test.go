@@ -223,7 +223,7 @@ func TestSurvey(t *testing.T) {
 	if n, err := image.Forget(m, s); n != 1 || err != nil {
 		t.Errorf("forget: %d, %v", n, err)
 	}
-	if gone, err := image.Retract(context.Background(), m, src, s); len(gone) != 1 || err != nil {
+	if gone, err := image.Retract(context.Background(), m, src, s, ""); len(gone) != 1 || err != nil {
 		t.Errorf("retract: %v, %v", gone, err)
 	}
 	if got := survey(""); got != nil {

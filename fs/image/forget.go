@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ocifs.dev/ocifs/cache"
@@ -48,15 +49,18 @@ func forgetIndex(m *Manifest, store *cache.Store) error {
 	return err
 }
 
-// Retract deletes the ocifs indexes of m from src's repository, with the
-// memory of them in store, and returns which there were.
-func Retract(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store) ([]ocispec.Descriptor, error) {
+// Retract deletes the ocifs indexes of m from src's repository, all but keep,
+// with the memory of them in store, and returns which there were.
+func Retract(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store, keep digest.Digest) ([]ocispec.Descriptor, error) {
 	list, err := src.Referrers(ctx, m.Descriptor, IndexType)
 	if err != nil {
 		return nil, err
 	}
 	var gone []ocispec.Descriptor
 	for _, d := range list {
+		if d.Digest == keep {
+			continue
+		}
 		b, err := src.Document(ctx, d)
 		if errors.Is(err, fetch.ErrNotFound) {
 			continue

@@ -87,3 +87,34 @@ func (l *lister) add(ctx context.Context, d ocispec.Descriptor, doc *document) e
 	l.list = append(l.list, d)
 	return nil
 }
+
+// ResolveAll is Resolve for all images that Platforms lists, in their order;
+// what isn't an image is left out. The Manifests' Platforms are that list. There
+// is at least one, or an ErrUnsupported.
+func ResolveAll(ctx context.Context, src *fetch.Source, store *cache.Store, o Options) ([]*Manifest, error) {
+	root, list, err := Platforms(ctx, src, store, o)
+	if err != nil {
+		return nil, err
+	}
+	r := &resolver{src: src, store: store, warn: o.warn}
+	var all []*Manifest
+	for _, d := range list {
+		doc, err := r.load(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if isImage(doc) != nil {
+			continue
+		}
+		m, err := r.image(ctx, doc)
+		if err != nil {
+			return nil, err
+		}
+		m.Name, m.Root, m.Platforms = src.Name(), root, list
+		all = append(all, m)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%w: %s leads to no container image", ErrUnsupported, root.Digest)
+	}
+	return all, nil
+}

@@ -230,6 +230,44 @@ func TestReplacedIndex(t *testing.T) {
 	}
 }
 
+// TestSeveralIndexes has two indexes of an image, the one pushed first and the
+// other: everybody takes the one with the lower digest.
+func TestSeveralIndexes(t *testing.T) {
+	ctx := context.Background()
+	lie := func(toc []byte) []byte { return bytes.Replace(toc, []byte("secret"), []byte("public"), 1) }
+	for _, tampers := range [][2]func([]byte) []byte{{nil, lie}, {lie, nil}} {
+		ref, _ := indexed(t, tampers[0])
+		src := source(t, ref)
+		img, err := image.Open(ctx, src, store(t), image.Options{Index: image.PolicyLocal})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer img.Close()
+		x, err := img.Index(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := fetch.Upload{Blobs: x.Blobs, Manifest: x.Manifest}
+		if tampers[1] != nil {
+			u = tampered(t, u, tampers[1])
+		}
+		if _, err := src.Push(ctx, u); err != nil {
+			t.Fatal(err)
+		}
+		list, err := src.Referrers(ctx, img.Manifest().Descriptor, image.IndexType)
+		if err != nil || len(list) != 2 {
+			t.Fatal(list, err)
+		}
+		claims, err := image.Survey(ctx, img.Manifest(), src, store(t), image.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := min(list[0].Digest, list[1].Digest); claims[0].Index.Digest != want {
+			t.Errorf("%s is taken, not %s", claims[0].Index.Digest, want)
+		}
+	}
+}
+
 // TestDamagedIndex has indexes that can't be used; the layers can.
 func TestDamagedIndex(t *testing.T) {
 	for name, tamper := range map[string]func([]byte) []byte{
