@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -120,10 +119,9 @@ func convertImage(ctx context.Context, u *ui, cc *cli.Context) error {
 		}
 		defer dst.Close()
 	}
-	var stop func()
-	o.Progress, stop = u.writing(img, o.Format)
+	o.Progress = u.writing(img, o.Format)
 	out, err := convert.Convert(ctx, img.Image, o)
-	stop()
+	u.progress.stop()
 	if err != nil {
 		return img.named(err)
 	}
@@ -141,37 +139,17 @@ func convertImage(ctx context.Context, u *ui, cc *cli.Context) error {
 	return c.text(u)
 }
 
-// writing shows on a terminal how many of an image's layers are written.
-func (u *ui) writing(img *openedImage, f convert.Format) (progress func(layer, of int), stop func()) {
-	var total int64
-	sizes := []int64{0} // of the layers before
-	for _, l := range img.Layers() {
-		total += l.Descriptor.Size
-		sizes = append(sizes, total)
+// writing shows on a terminal how much of an image's layers is written.
+func (u *ui) writing(img *openedImage, f convert.Format) func(layer int, done, size int64) {
+	layers := img.Layers()
+	before := make([]int64, len(layers)+1) // bytes of the layers before
+	for i, l := range layers {
+		before[i+1] = before[i] + l.Size
 	}
-	at := make(chan step)
-	done := make(chan struct{})
-	go func() { // a layer takes its time: the rate has to fall meanwhile
-		defer close(done)
-		t := time.NewTicker(frameEvery)
-		defer t.Stop()
-		var now step
-		for {
-			select {
-			case s, more := <-at:
-				if !more {
-					return
-				}
-				now = s
-			case <-t.C:
-			}
-			u.progress.step(now)
-		}
-	}()
-	progress = func(layer, of int) {
-		at <- step{Layers: 1, Label: fmt.Sprintf("writing layer %d/%d as %s", layer+1, of, f), Done: sizes[layer], Total: total}
+	return func(i int, done, _ int64) {
+		label := fmt.Sprintf("writing layer %d/%d as %s", i+1, len(layers), f)
+		u.progress.step(step{Layers: 1, Label: label, Done: before[i] + done, Total: before[len(layers)]})
 	}
-	return progress, func() { close(at); <-done; u.progress.stop() }
 }
 
 // uploadOf is a converted image, to be pushed.

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -44,9 +45,10 @@ type Options struct {
 	// TempDir is where layers are written to; "" is os.TempDir().
 	TempDir string
 
-	// Progress is told before each layer which of how many it is, from 0.
-	// nil: nobody is.
-	Progress func(layer, of int)
+	// Progress is told how many of a layer's size bytes, as an archive, were
+	// read; layer counts from 0. It is called by one goroutine at a time. nil:
+	// nobody is told.
+	Progress func(layer int, done, size int64)
 }
 
 // An Image is a converted image: its parts, ready to be pushed. Close removes
@@ -90,14 +92,11 @@ func Convert(ctx context.Context, src *image.Image, o Options) (_ *Image, err er
 	}()
 	diffIDs := make([]digest.Digest, 0, len(src.Layers()))
 	for i, info := range src.Layers() {
-		if o.Progress != nil {
-			o.Progress(i, len(src.Layers()))
-		}
 		tar, err := src.Archive(i)
 		if err != nil {
 			return nil, err
 		}
-		l, diffID, err := write(ctx, tar, o)
+		l, diffID, err := write(ctx, o.watched(i, tar), o)
 		if err != nil {
 			return nil, fmt.Errorf("layer %d %s: %w", i+1, info.Descriptor.Digest, err)
 		}
@@ -112,6 +111,33 @@ func Convert(ctx context.Context, src *image.Image, o Options) (_ *Image, err er
 	m.Config = Blob{describe(ocispec.MediaTypeImageConfig, config), bytes.NewReader(config), nil}
 	m.Manifest, err = manifest(src.Manifest().Raw, m)
 	return m, err
+}
+
+// watched is the archive of a layer, of which Progress is told.
+func (o Options) watched(layer int, tar *io.SectionReader) *io.SectionReader {
+	if o.Progress == nil {
+		return tar
+	}
+	return io.NewSectionReader(&watched{r: tar, tell: func(done int64) { o.Progress(layer, done, tar.Size()) }}, 0, tar.Size())
+}
+
+// watched tells how much of an archive was read. What is read twice, as headers
+// are by some formats' library, counts once at least.
+type watched struct {
+	r    *io.SectionReader
+	tell func(done int64)
+
+	mu   sync.Mutex // guards done, and tell
+	done int64
+}
+
+func (w *watched) ReadAt(p []byte, off int64) (int, error) {
+	n, err := w.r.ReadAt(p, off)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done = min(w.done+int64(n), w.r.Size())
+	w.tell(w.done)
+	return n, err
 }
 
 // reconfigure puts other diffIDs into a configuration and leaves all else,

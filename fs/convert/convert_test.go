@@ -1,6 +1,7 @@
 package convert_test
 
 import (
+	"archive/tar"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -90,12 +91,29 @@ func TestConvert(t *testing.T) {
 	want := tell(t, img)
 	for _, f := range convert.Formats {
 		t.Run(string(f), func(t *testing.T) {
-			out, err := convert.Convert(context.Background(), img, convert.Options{Format: f, First: []string{"last", "nowhere"}, TempDir: t.TempDir()})
+			read := map[int]int64{}
+			o := convert.Options{Format: f, First: []string{"last", "nowhere"}, TempDir: t.TempDir(), Progress: func(i int, done, size int64) {
+				if done < read[i] || done > size || size != img.Layers()[i].Size {
+					t.Errorf("layer %d: %d of %d bytes, after %d", i, done, size, read[i])
+				}
+				read[i] = done
+			}}
+			out, err := convert.Convert(context.Background(), img, o)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer out.Close()
+			for i, l := range img.Layers() {
+				if read[i] < l.Size*9/10 { // the archive's end may go unread
+					t.Errorf("layer %d: told of %d of %d bytes", i, read[i], l.Size)
+				}
+			}
 			ref := push(t, out)
+			if f == convert.EStargz || f == convert.ZstdChunked {
+				if first := names(t, open(t, ref, image.PolicyLocal), 1); !slices.Equal(first[:2], []string{"last", ".prefetch.landmark"}) {
+					t.Errorf("in front: %q", first)
+				}
+			}
 			origin := map[convert.Format]image.Origin{convert.EStargz: image.OriginLayer, convert.ZstdChunked: image.OriginLayer}[f]
 			for _, p := range []image.Policy{image.PolicyTrusted, image.PolicyLocal} {
 				got := open(t, ref, p)
@@ -108,6 +126,25 @@ func TestConvert(t *testing.T) {
 			}
 			check(t, out, history)
 		})
+	}
+}
+
+// names are those in a layer's archive.
+func names(t *testing.T, img *image.Image, layer int) (list []string) {
+	t.Helper()
+	r, err := img.Archive(layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tr := tar.NewReader(r); ; {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return list
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, h.Name)
 	}
 }
 
