@@ -32,6 +32,9 @@ func (v *view) attr(n tree.Node, out *fuse.Attr) {
 	out.Mode = a.Mode
 	out.Nlink = a.Nlink
 	out.Uid, out.Gid = a.UID, a.GID
+	if v.owner != nil {
+		out.Owner = *v.owner
+	}
 	out.Mtime, out.Mtimensec = uint64(a.Sec), a.Nsec // negative seconds wrap, and the kernel wraps them back
 	out.Atime, out.Atimensec = out.Mtime, out.Mtimensec
 	out.Ctime, out.Ctimensec = out.Mtime, out.Mtimensec

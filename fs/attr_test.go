@@ -157,3 +157,21 @@ func TestStatfs(t *testing.T) {
 		t.Errorf("mount flags %#x, want %#x", got, want)
 	}
 }
+
+// TestSquash shows every file as ours, and leaves the rest as it is.
+func TestSquash(t *testing.T) {
+	src := source(t, func(f *fake) {
+		f.dir("", owner(3, 4))
+		f.dir("d", mode(0o2750), owner(1, 2))
+		f.file("d/f", "x", mode(0o4711), owner(4294967294, 70000))
+		f.symlink("link", "d/f", owner(7, 8))
+	})
+	m := mount(t, src, fs.Options{Squash: true})
+	for name, mode := range map[string]uint32{
+		"": unix.S_IFDIR | 0o755, "d": unix.S_IFDIR | 0o2750, "d/f": unix.S_IFREG | 0o4711, "link": unix.S_IFLNK | 0o777,
+	} {
+		if st := lstat(t, m.path(name)); st.Mode != mode || int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid() {
+			t.Errorf("%q: mode %o of %d:%d", name, st.Mode, st.Uid, st.Gid)
+		}
+	}
+}

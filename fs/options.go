@@ -48,6 +48,10 @@ type Options struct {
 	// NoExec lets nobody run programs.
 	NoExec bool
 
+	// Squash shows every file as owned by the user and group who mount, as
+	// unpacking without root's rights would leave it.
+	Squash bool
+
 	// Logger gets one record for a read that failed (error), and what the
 	// FUSE library has to say (debug). nil: nothing is logged.
 	Logger *slog.Logger

@@ -19,6 +19,8 @@ type view struct {
 	tree *tree.Tree
 	log  *slog.Logger
 
+	owner *fuse.Owner // of every file; nil: the tree says
+
 	count    counters
 	failures failures
 
@@ -35,6 +37,9 @@ func newView(src Source, log *slog.Logger) *view {
 		log:           log,
 	}
 }
+
+// squash gives every file to one user and group. It is for before Serve.
+func (v *view) squash(uid, gid int) { v.owner = &fuse.Owner{Uid: uint32(uid), Gid: uint32(gid)} }
 
 func (v *view) String() string { return subtype }
 
