@@ -1,0 +1,51 @@
+package bundle
+
+import (
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// capabilities are Docker's default ones, for root; any other user has them
+// only as the most that could be had. CAP_MKNOD is not among them: without the
+// devices cgroup, which not every runtime has, it would be the way to the
+// host's disks.
+func capabilities(root bool) *specs.LinuxCapabilities {
+	set := []string{
+		"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
+		"CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
+		"CAP_SYS_CHROOT",
+	}
+	if !root {
+		return &specs.LinuxCapabilities{Bounding: set}
+	}
+	return &specs.LinuxCapabilities{Bounding: set, Effective: set, Permitted: set}
+}
+
+// linux is what only Linux has: namespaces, and the parts of /proc and /sys
+// that are none of a container's business.
+func linux(o Options) *specs.Linux {
+	l := &specs.Linux{
+		Namespaces: []specs.LinuxNamespace{
+			{Type: specs.PIDNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace}, {Type: specs.MountNamespace},
+		},
+		MaskedPaths: []string{
+			"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+			"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+			"/sys/devices/virtual/powercap", "/sys/firmware",
+		},
+		ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
+	}
+	if o.Network == NetworkNone {
+		l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	}
+	r := o.Rootless
+	if r == nil {
+		l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+		return l
+	}
+	if r.Map != nil {
+		l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		l.UIDMappings = []specs.LinuxIDMapping{{HostID: r.Map.UID, Size: uint32(r.IDs)}}
+		l.GIDMappings = []specs.LinuxIDMapping{{HostID: r.Map.GID, Size: uint32(r.IDs)}}
+	}
+	return l
+}
