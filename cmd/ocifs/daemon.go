@@ -39,6 +39,7 @@ const (
 // An order is what the parent says.
 type order struct {
 	Spec   *mountSpec `json:",omitempty"`
+	Run    *runSpec   `json:",omitempty"` // to a container's keeper
 	Detach bool       `json:",omitempty"`
 }
 
@@ -49,6 +50,8 @@ type event struct {
 	Log  string   `json:",omitempty"` // a line for stderr as it is
 	Live *record  `json:",omitempty"`
 	Fail *failure `json:",omitempty"`
+
+	Started bool `json:",omitempty"` // a container's program runs
 }
 
 // A failure is an error that has crossed a pipe.
@@ -119,30 +122,38 @@ func background(ctx context.Context, u *ui, s mountSpec, live func(record) error
 // startDaemon runs this program again as a daemon. Its arguments are for
 // those who look at the process list.
 func startDaemon(s mountSpec) (orders, events *os.File, wait func() error, err error) {
+	cmd := exec.Command("/proc/self/exe", "daemon", "--", s.Image.Ref, s.Mountpoint)
+	cmd.Args[0] = "ocifs"
+	cmd.Stderr = os.Stderr
+	if orders, events, err = startTalking(cmd); err != nil {
+		return nil, nil, nil, fmt.Errorf("starting the daemon: %w", err)
+	}
+	return orders, events, cmd.Wait, nil
+}
+
+// startTalking starts a process with the two pipes.
+func startTalking(cmd *exec.Cmd) (orders, events *os.File, err error) {
 	orderR, orderW, err := os.Pipe()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	defer orderR.Close()
 	eventR, eventW, err := os.Pipe()
 	if err != nil {
 		orderW.Close()
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	defer eventW.Close()
 	// A shell's descriptors, a lock or a pipe, must not live as long as the
 	// daemon does. (Kernels before 5.11 refuse; then it inherits them.)
 	unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	cmd := exec.Command("/proc/self/exe", "daemon", "--", s.Image.Ref, s.Mountpoint)
-	cmd.Args[0] = "ocifs"
-	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{orderR, eventW} // descriptors 3 and 4
 	if err := cmd.Start(); err != nil {
 		orderW.Close()
 		eventR.Close()
-		return nil, nil, nil, fmt.Errorf("starting the daemon: %w", err)
+		return nil, nil, err
 	}
-	return orderW, eventR, cmd.Wait, nil
+	return orderW, eventR, nil
 }
 
 func daemonCommand() *cli.Command {

@@ -94,6 +94,9 @@ func exitCode(ctx context.Context, err error) int {
 	if err == nil {
 		return exitOK
 	}
+	if e := exited(0); errors.As(err, &e) {
+		return int(e)
+	}
 	if i := (interrupted{}); errors.As(context.Cause(ctx), &i) {
 		return exitSignal + int(i.sig)
 	}
@@ -116,7 +119,7 @@ func exitCode(ctx context.Context, err error) int {
 // report prints err, then its hints, as every error of ocifs looks. It says
 // nothing of an error that has been reported, nor of a Ctrl-C beyond one word.
 func report(ctx context.Context, w io.Writer, err error) {
-	if err == nil || errors.As(err, new(reported)) {
+	if err == nil || errors.As(err, new(reported)) || errors.As(err, new(exited)) {
 		return
 	}
 	if i := (interrupted{}); errors.As(context.Cause(ctx), &i) {

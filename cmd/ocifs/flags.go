@@ -91,6 +91,9 @@ var noEnv = map[string]bool{
 	"name": true, "iname": true, "path": true, "type": true, "size": true, "perm": true, "uid": true, "gid": true,
 	"newer": true, "xattr": true, "layer": true, "max-depth": true, "print0": true, "summarize": true, "by-layer": true,
 	"archive": true, "force": true, "output": true, "ignore": true, "exit-code": true, "limit": true, "full": true, "no-trunc": true,
+	// of those that make containers
+	"entrypoint": true, "env": true, "user": true, "workdir": true, "hostname": true, "volume": true, "tmpfs": true,
+	"writable": true, "read-only": true, "tty": true, "interactive": true, "rm": true,
 }
 
 // fromEnv gives a flag its environment variable: --cache-dir is

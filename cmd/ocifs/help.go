@@ -75,11 +75,15 @@ func commandHelp(b *strings.Builder, path []*cli.Command) {
 		flagHelp(b, c.Flags, categoryRegistry, "flags for registries")
 	}
 	flagHelp(b, c.Flags, categoryGlobal, "flags of every command")
-	b.WriteString(`
-Flags may stand anywhere on the line; what follows -- is no flag. Each can be
+	where := "anywhere on the line"
+	if own, ok := strings.CutSuffix(c.ArgsUsage, programArgs); ok {
+		where = "up to " + own[strings.LastIndexByte(strings.TrimSpace(own), ' ')+1:] + "(the rest is the program's)"
+	}
+	fmt.Fprintf(b, `
+Flags may stand %s; what follows -- is no flag. Each can be
 given in the environment, too: --state-dir as OCIFS_STATE_DIR (but not what
 says which mounts to unmount, or what to write where).
-`)
+`, where)
 	fmt.Fprintf(b, "\nexit codes:\n%s", exitTable)
 }
 
@@ -105,6 +109,9 @@ func flagHelp(b *strings.Builder, flags []cli.Flag, category, title string) {
 			value = ""
 		}
 		name := strings.TrimSpace(spelled(f.Names()) + " " + value)
+		if _, ok := f.(optionalFlag); ok {
+			name = fmt.Sprintf("%s[=%s]", spelled(f.Names()), value)
+		}
 		lines := wrap(usage+defaultOf(f), helpWidth-helpColumn)
 		fmt.Fprintf(b, "  %-*s", helpColumn-2, name)
 		if utf8.RuneCountInString(name) > helpColumn-4 {

@@ -69,6 +69,8 @@ func newApp() *cli.App {
 			leaf(mountCommand(), 2, 2),
 			leaf(umountCommand(), 0, many),
 			leaf(mountsCommand(), 0, 1),
+			leaf(runCommand(), 1, many),
+			leaf(bundleCommand(), 2, many),
 			leaf(lsCommand(), 1, many),
 			leaf(catCommand(), 2, many),
 			leaf(treeCommand(), 1, 2),
@@ -87,6 +89,7 @@ func newApp() *cli.App {
 			leaf(convertCommand(), 2, 2),
 			leaf(versionCommand(), 0, 0),
 			leaf(daemonCommand(), 2, 2),
+			leaf(containerCommand(), 0, 1),
 		},
 	}
 	return app

@@ -88,6 +88,7 @@ type mountSpec struct {
 	Image      imageSpec
 	Mountpoint string
 	Flags      mountFlags
+	Bundle     *bundleSpec // that the mount is the root of; nil: none
 	StateDir   stateDir
 	LogFile    string // "": stderr, and nowhere once the daemon is on its own
 	LogLevel   string
@@ -102,6 +103,16 @@ func mountSpecOf(u *ui, cc *cli.Context, f mountFlags) (s mountSpec, err error) 
 	if f.Writable {
 		u.warn("images are read-only: -o rw is ignored")
 	}
+	return mountSpecIn(u, cc, s, cc.Args().Get(1))
+}
+
+// mountSpecAt is mountSpecOf for a command whose mountpoint is not an
+// argument, and which has no options for it.
+func mountSpecAt(u *ui, cc *cli.Context, dir string) (mountSpec, error) {
+	return mountSpecIn(u, cc, mountSpec{}, dir)
+}
+
+func mountSpecIn(u *ui, cc *cli.Context, s mountSpec, dir string) (_ mountSpec, err error) {
 	if s.Image, err = imageSpecOf(cc, cc.Args().First()); err != nil {
 		return s, err
 	}
@@ -117,14 +128,14 @@ func mountSpecOf(u *ui, cc *cli.Context, f mountFlags) (s mountSpec, err error) 
 	if cc.Bool("debug") {
 		s.LogLevel = "debug"
 	}
-	for _, p := range []string{cc.Args().Get(1), s.Image.Ref, s.Image.CacheDir, string(s.StateDir), s.LogFile} {
+	for _, p := range []string{dir, s.Image.Ref, s.Image.CacheDir, string(s.StateDir), s.LogFile} {
 		if !utf8.ValidString(p) {
 			return s, usagef("%s is not UTF-8, and cannot be recorded as JSON", quote(p))
 		}
 	}
 	records, err := s.StateDir.records()
 	if err == nil {
-		s.Mountpoint, err = checkMountpoint(cc.Args().Get(1), s.Image.CacheDir, string(s.StateDir), records)
+		s.Mountpoint, err = checkMountpoint(dir, s.Image.CacheDir, string(s.StateDir), records)
 	}
 	if err == nil {
 		err = checkFUSE()

@@ -68,7 +68,7 @@ func mounts(_ context.Context, u *ui, cc *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		all = slices.DeleteFunc(all, func(m liveMount) bool { return m.Mountpoint != path && m.ID != filepath.Base(path) })
+		all = slices.DeleteFunc(all, func(m liveMount) bool { return m.Mountpoint != path && m.Bundle != path && m.ID != filepath.Base(path) })
 		if len(all) == 0 {
 			return notMounted(path, false)
 		}

@@ -21,6 +21,7 @@ type line struct {
 	flags []string       // --name=value, in the order given
 	args  []string
 	help  bool // help is wanted, whatever else was said
+	tail  int  // how many words at the end are arguments, whatever they look like
 }
 
 // readLine reads the words after the program's name. With help asked for, a
@@ -28,6 +29,7 @@ type line struct {
 func readLine(app *cli.App, words []string) (*line, error) {
 	l := &line{}
 	err := l.read(app, words)
+	words = words[:len(words)-l.tail]
 	if asksHelp(words) && !l.owns("h") || slices.Contains(before(words, "--"), "--help") {
 		l.help = true
 	}
@@ -52,6 +54,9 @@ func (l *line) read(app *cli.App, words []string) error {
 		w := words[0]
 		var err error
 		switch {
+		case l.full():
+			l.args, l.tail = append(l.args, words...), len(words)
+			return nil
 		case w == "--":
 			return l.rest(app, words[1:])
 		case w == "--help" || w == "-h" && !l.owns("h"):
@@ -73,6 +78,21 @@ func (l *line) read(app *cli.App, words []string) error {
 	}
 	return nil
 }
+
+// full reports whether what follows is the command line of another program,
+// which may begin with dashes: the arguments of a command that takes one, behind
+// its own.
+func (l *line) full() bool {
+	n := len(l.path)
+	if n == 0 {
+		return false
+	}
+	own, ok := strings.CutSuffix(l.path[n-1].ArgsUsage, programArgs)
+	return ok && len(l.args) >= len(strings.Fields(own))
+}
+
+// programArgs is how the usage of such a command ends.
+const programArgs = "[ARG…]"
 
 // rest takes what stands behind "--": no flags.
 func (l *line) rest(app *cli.App, words []string) error {
@@ -109,7 +129,11 @@ func (l *line) long(app *cli.App, words []string) ([]string, error) {
 		return nil, l.unknownFlag(app, "--"+name)
 	}
 	words = words[1:]
-	if !takesValue(f) {
+	if o, ok := f.(optionalFlag); ok {
+		if !has {
+			value = o.bare
+		}
+	} else if !takesValue(f) {
 		if !has {
 			value = "true"
 		}

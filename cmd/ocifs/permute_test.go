@@ -37,6 +37,13 @@ func TestReadLine(t *testing.T) {
 		{"mount --creds u:-p alpine /mnt", "mount --creds=u:-p -- alpine /mnt"},
 		{"mount --creds=--p alpine /mnt", "mount --creds=--p -- alpine /mnt"},
 		{"mount --cache-dir= alpine /mnt", "mount --cache-dir= -- alpine /mnt"},
+		{"run -it alpine ls -l --help", "run --interactive=true --tty=true -- alpine ls -l --help"},
+		{"run --rm -e A=b alpine -h", "run --rm=true --env=A=b -- alpine -h"},
+		{"run -- alpine -- --version", "run -- alpine -- --version"},
+		{"run alpine -- --version", "run -- alpine -- --version"},
+		{"run --writable alpine", "run --writable=memory -- alpine"},
+		{"run --writable=dir alpine", "run --writable=dir -- alpine"},
+		{"bundle alpine -t dir sh -c --help", "bundle --tty=true -- alpine dir sh -c --help"},
 	} {
 		l, err := readLine(newApp(), strings.Fields(c.line))
 		if err != nil {
@@ -52,7 +59,7 @@ func TestReadLine(t *testing.T) {
 // FuzzReadLine holds that no line is too odd to be read or refused, and that
 // what cli is given reads the same again.
 func FuzzReadLine(f *testing.F) {
-	for _, s := range []string{"mount -fo ro a b", "ls -lh a", "--platform=x mount a --", "-q --json=0 x", "help mount -", "-- ls -- a"} {
+	for _, s := range []string{"mount -fo ro a b", "ls -lh a", "--platform=x mount a --", "-q --json=0 x", "help mount -", "-- ls -- a", "run a -- --b", "bundle a b -c --writable"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -6,6 +6,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 
 	"ocifs.dev/ocifs/fs"
+	"ocifs.dev/ocifs/fs/bundle"
 )
 
 // The states of a mount.
@@ -30,7 +31,11 @@ type place struct {
 func (r *record) place(table fs.Table) place {
 	running := r.running()
 	if m := r.in(table); m != nil && (running || m.Mountpoint == r.Mountpoint) {
-		switch cover := table.Hiding(m); {
+		cover := table.Hiding(m)
+		if cover != nil && r.Overlay && isOverlay(cover) {
+			cover = table.Hiding(cover)
+		}
+		switch {
 		case cover != nil:
 			return place{stateCovered, m, cover}
 		case !running:
@@ -47,6 +52,12 @@ func (r *record) place(table fs.Table) place {
 		}
 	}
 	return place{state: stateDetached}
+}
+
+// isOverlay reports whether m is an overlay over an image, which is there to be
+// written to and hides nothing.
+func isOverlay(m *mountinfo.Info) bool {
+	return m.FSType == "overlay" && m.Source == bundle.OverlaySource
 }
 
 // in is the record's mount in a table: at its mountpoint, or where it has been

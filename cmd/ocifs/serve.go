@@ -43,14 +43,10 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	if !opening() {
 		return context.Cause(ctx)
 	}
-	srv, err := fs.Mount(s.Mountpoint, img, fs.Options{
-		Source: img.Name(), AllowOther: s.Flags.AllowOther,
-		Suid: s.Flags.Suid, Dev: s.Flags.Dev, NoExec: s.Flags.NoExec, Logger: h.log,
-	})
-	if err != nil {
-		return mountFailed(err)
+	srv, r, err := s.show(img, h)
+	if srv == nil {
+		return err
 	}
-	r, err := recordOf(img, srv, s)
 	if err == nil {
 		err = s.StateDir.write(&r)
 	}
@@ -66,7 +62,9 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 		err = live(r)
 	}
 	if err != nil {
+		uncover(s.Mountpoint, true)
 		takeDown(srv)
+		s.Bundle.undo()
 		return err
 	}
 	h.log.Info("mounted", "image", r.Ref, "digest", r.Digest, "mountpoint", r.Mountpoint, "lazy", r.lazy())
@@ -75,6 +73,32 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	h.log.Info("unmounted", "mountpoint", r.Mountpoint, "up", duration(time.Since(r.Started)), "requests", v.Requests,
 		"fetched", v.Fetched, "read", v.Read, "failed_reads", v.FailedReads)
 	return err
+}
+
+// show mounts the image, and writes the bundle that it is the root of. An
+// error with a server is one of the record.
+func (s mountSpec) show(img *openedImage, h hooks) (srv *fs.Server, r record, err error) {
+	o := fs.Options{
+		Source: img.Name(), AllowOther: s.Flags.AllowOther,
+		Suid: s.Flags.Suid, Dev: s.Flags.Dev, NoExec: s.Flags.NoExec, Logger: h.log,
+	}
+	overlay := false
+	if s.Bundle != nil {
+		o.Squash = s.Bundle.mapped()
+		overlay, err = s.Bundle.write(img)
+	}
+	if err == nil {
+		if srv, err = fs.Mount(s.Mountpoint, img, o); err != nil {
+			err = mountFailed(err)
+		}
+	}
+	if err != nil {
+		s.Bundle.undo()
+		return nil, r, err
+	}
+	r, err = recordOf(img, srv, s)
+	r.Overlay = overlay
+	return srv, r, err
 }
 
 func vitalsOf(img *openedImage, srv *fs.Server) vitals {
@@ -125,6 +149,7 @@ func untilUnmounted(ctx context.Context, srv *fs.Server, mountpoint string, h ho
 		return nil
 	case <-ctx.Done():
 	}
+	uncover(mountpoint, false) // if it is in use, so is what it covers
 	err := srv.Unmount()
 	if errors.Is(err, fs.ErrBusy) && srv.UnmountLazy() == nil {
 		err = nil
@@ -154,6 +179,9 @@ func recordOf(img *openedImage, srv *fs.Server, s mountSpec) (record, error) {
 		Ref: img.Name(), Digest: img.Manifest().Descriptor.Digest.String(), Platform: img.platform(),
 		PID: os.Getpid(), PIDStart: start, Started: time.Now().UTC().Truncate(time.Second),
 		CacheDir: s.Image.CacheDir, Layers: img.layers(),
+	}
+	if s.Bundle != nil {
+		r.Bundle = s.Bundle.Dir
 	}
 	for _, l := range r.Layers {
 		r.Size += l.Size

@@ -26,7 +26,9 @@ type record struct {
 	Schema     string        `json:"schema"`
 	ID         string        `json:"id,omitzero"`
 	Mountpoint string        `json:"mountpoint"`
-	Device     string        `json:"device"` // st_dev of the mount, see fs.Device
+	Device     string        `json:"device"`            // st_dev of the mount, see fs.Device
+	Bundle     string        `json:"bundle,omitempty"`  // whose root it is
+	Overlay    bool          `json:"overlay,omitempty"` // there is one over it
 	Ref        string        `json:"ref"`
 	Digest     string        `json:"digest,omitzero"`
 	Platform   string        `json:"platform,omitzero"`

@@ -12,7 +12,7 @@ func umountCommand() *cli.Command {
 		Name:      "umount",
 		Aliases:   []string{"unmount"},
 		Usage:     "unmount images",
-		ArgsUsage: "[MOUNTPOINT|ID…]",
+		ArgsUsage: "[MOUNTPOINT|BUNDLE|ID…]",
 		Description: `Unmounts, and waits until the process that served the mount has ended. What
 is left of a mount whose process was killed is removed, too. One that is mounted
 in another mount namespace, root can unmount by its ID, or with --all.`,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,9 @@ func (m unmounter) unmount(ctx context.Context, target string) error {
 	if top != nil && top.FSType == fs.Type {
 		return m.takeOff(ctx, path, recordOfMount(records, top))
 	}
+	if r := overlaid(records, path); r != nil {
+		return m.recorded(ctx, r, table, false)
+	}
 	for _, x := range table.Ours() {
 		if cover := table.Hiding(x); x.Mountpoint == path && cover != nil {
 			return covered(x, cover)
@@ -53,6 +57,34 @@ func (m unmounter) unmount(ctx context.Context, target string) error {
 		return m.recorded(ctx, r, table, false)
 	}
 	return notMounted(path, top != nil)
+}
+
+// overlaid is the record of the bundle at path, or of the root of one that has
+// an overlay, nil if there is none.
+func overlaid(records []record, path string) *record {
+	for i := range slices.Backward(records) {
+		if r := &records[i]; r.Bundle == path && path != "" || r.Overlay && r.Mountpoint == path {
+			return r
+		}
+	}
+	return nil
+}
+
+// uncover unmounts the overlay over an image, if there is one at path.
+func uncover(path string, lazy bool) error {
+	for {
+		table, err := fs.ReadTable()
+		if err != nil {
+			return err
+		}
+		top := table.At(path)
+		if top == nil || !isOverlay(top) {
+			return nil
+		}
+		if err := fs.Unmount(path, lazy); err != nil {
+			return err
+		}
+	}
 }
 
 // byID is the record with that ID, nil if there is none. What has a slash is a
@@ -86,6 +118,9 @@ func (m unmounter) recorded(ctx context.Context, r *record, table fs.Table, name
 // takeOff unmounts what one sees at path. r is its record, nil if it has none.
 func (m unmounter) takeOff(ctx context.Context, path string, r *record) error {
 	did := m.achievement(r)
+	if err := uncover(path, m.lazy); err != nil {
+		return explain(path, err)
+	}
 	if err := fs.Unmount(path, m.lazy); err != nil {
 		if table, terr := fs.ReadTable(); terr == nil && r != nil && table.At(path) == nil {
 			return m.leftOver(ctx, r) // somebody was faster
@@ -116,7 +151,7 @@ func (m unmounter) reachOver(ctx context.Context, r *record) error {
 		case p.mount == nil:
 			return nil // it has just gone
 		}
-		if err := fs.Unmount(p.mount.Mountpoint, m.lazy); err != nil {
+		if err := errors.Join(uncover(p.mount.Mountpoint, m.lazy), fs.Unmount(p.mount.Mountpoint, m.lazy)); err != nil {
 			return explain(p.mount.Mountpoint, err)
 		}
 		return nil
