@@ -15,7 +15,9 @@
 // Everything here can be made again, so nothing is ever synced: after a power
 // cut, checksums tell what survived. And nothing here is needed: on a full
 // disk, a read-only one, or one that went away, chunks go from Fill to the
-// readers through memory.
+// readers through memory. There stay for a while those that were asked for and
+// some of what follows (spare.go); a fill that nobody waits for any more ends
+// when there is no place for what it makes.
 //
 // # Layout
 //

@@ -28,25 +28,29 @@ type pending struct {
 	wants []*want
 }
 
-// A flight makes a run of chunks, in a goroutine of its own: no reader's
-// leaving ends it.
+// A flight makes chunks, in a goroutine of its own: no reader's leaving ends
+// it. Those that it owns lie within its run, and are pending by it.
 type flight struct {
 	run
-	hurry bool
+	hurry  bool
+	asked  int // the first chunk that it took off for
+	waited int // readers waiting for a chunk of it, each counted for each; Space.mu guards it
+	spared int // bytes that it has left in memory
 }
 
-// demand has the chunks of runs made, each neighbourhood by one flight but for
-// what others are making already, and waits until all are settled.
+// demand has the chunks of runs made, what is made together by one flight but
+// for what others are making already, and waits until all are settled.
 func (sp *Space) demand(w *want, runs []run) error {
 	w.done = make(chan struct{})
+	trips := sp.trips(runs)
 	sp.mu.Lock()
 	if sp.closed {
 		sp.mu.Unlock()
 		w.failed, w.err = runs[0].first, fmt.Errorf("cache: read of %s: %w", sp.key, fs.ErrClosed)
 		return w.err
 	}
-	for _, r := range runs {
-		for _, f := range sp.enlist(w, r) {
+	for _, t := range trips {
+		for _, f := range sp.enlist(w, t) {
 			sp.flights.Go(func() { sp.fly(f) })
 		}
 	}
@@ -55,25 +59,33 @@ func (sp *Space) demand(w *want, runs []run) error {
 	return w.err
 }
 
-// enlist has w wait for the chunks of r, and returns the flights that must
-// take off for that. sp.mu is held.
-func (sp *Space) enlist(w *want, r run) (flights []*flight) {
+// enlist has w wait for the chunks that t is made for, and returns the flights
+// that must take off for that. sp.mu is held.
+func (sp *Space) enlist(w *want, t trip) (flights []*flight) {
 	var f *flight
-	for i := r.first; i < r.last; i++ {
-		w.left++
+	book := func(i int, wanted bool) {
 		pd := sp.pending[i]
-		if pd != nil {
-			f = nil
-		} else {
-			if f == nil {
-				f = &flight{run: run{i, i}, hurry: w.hurry}
+		if pd == nil {
+			if f == nil || !sp.together(f.run, i) {
+				f = &flight{run: run{i, i}, hurry: w.hurry, asked: max(i, t.wanted.first)}
 				flights = append(flights, f)
 			}
-			f.last++
+			f.last = i + 1
 			pd = &pending{by: f}
 			sp.pending[i] = pd
 		}
-		pd.wants = append(pd.wants, w)
+		if wanted {
+			w.left++
+			pd.by.waited++
+			pd.wants = append(pd.wants, w)
+		}
+	}
+	for _, r := range t.before {
+		r.each(func(i int) { book(i, false) })
+	}
+	t.wanted.each(func(i int) { book(i, true) })
+	for _, r := range t.after {
+		r.each(func(i int) { book(i, false) })
 	}
 	return flights
 }
@@ -84,7 +96,12 @@ func (sp *Space) fly(f *flight) {
 	defer unclaim()
 	for _, r := range sp.lacking(f) {
 		put := func(i int, p []byte) error { return sp.put(f, i, p) }
-		if err := sp.fill(r.first, r.last, put); err != nil {
+		err := sp.fill(r.first, r.last, put)
+		switch {
+		case errors.Is(err, errEnough):
+			sp.sendBack(f, f.run)
+			return
+		case err != nil:
 			sp.fail(f, f.run, err)
 			return
 		}
@@ -92,39 +109,68 @@ func (sp *Space) fly(f *flight) {
 	}
 }
 
-var errUnfilled = errors.New("cache: chunk was not filled")
+var (
+	errUnfilled = errors.New("cache: chunk was not filled")
+
+	// errEnough ends a fill of which nobody wants what follows, which could
+	// not be kept.
+	errEnough = errors.New("cache: nobody waits for more, and it can't be kept")
+)
 
 // lacking gives the chunks of f that aren't there, or aren't right; readers
 // of the others are sent back to read them.
 func (sp *Space) lacking(f *flight) (runs []run) {
+	owned := sp.owned(f)
 	if f.hurry || !sp.onDisk() {
-		return []run{f.run}
+		return sp.joined(owned)
 	}
 	x := sp.store.scratch.Get().(*scratch)
 	defer sp.store.scratch.Put(x)
-	for i := f.first; i < f.last; i++ {
-		at := (i - f.first) % batch * markSize
-		if at == 0 {
-			readMarks(sp.marks, x.marks[:min(batch, f.last-i)*markSize], i)
+	for _, r := range owned {
+		for i := r.first; i < r.last; i++ {
+			at := (i - r.first) % batch * markSize
+			if at == 0 {
+				readMarks(sp.marks, x.marks[:min(batch, r.last-i)*markSize], i)
+			}
+			if sp.check(x, i, x.marks[at:], nil, 0) {
+				sp.sendBack(f, run{i, i + 1})
+			} else {
+				runs = add(runs, i)
+			}
 		}
-		if !sp.check(x, i, x.marks[at:], nil, 0) {
-			runs = add(runs, i)
-			continue
-		}
-		sp.settle(f, i, func(w *want) { w.again = add(w.again, i) })
 	}
+	return sp.joined(runs)
+}
+
+// owned are the chunks of f that are to be settled by it.
+func (sp *Space) owned(f *flight) (runs []run) {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	f.each(func(i int) {
+		if pd := sp.pending[i]; pd != nil && pd.by == f {
+			runs = add(runs, i)
+		}
+	})
 	return runs
+}
+
+// sendBack settles what is left of chunks r of flight f by having its readers
+// read it, or ask for it again.
+func (sp *Space) sendBack(f *flight, r run) {
+	r.each(func(i int) {
+		sp.settle(f, i, func(w *want) { w.again = add(w.again, i) })
+	})
 }
 
 // fail settles what is left of chunks r of flight f.
 func (sp *Space) fail(f *flight, r run, err error) {
-	for i := r.first; i < r.last; i++ {
+	r.each(func(i int) {
 		sp.settle(f, i, func(w *want) {
 			if w.err == nil || i < w.failed {
 				w.failed, w.err = i, err
 			}
 		})
-	}
+	})
 }
 
 // put takes chunk i, made by flight f: those who wait for it have it before it
@@ -135,15 +181,35 @@ func (sp *Space) put(f *flight, i int, p []byte) error {
 	}
 	mine := sp.adopt(f, i)
 	sp.deliver(i, p)
-	if mine {
-		if !sp.keep(i, p) {
-			sp.store.spare.add(sp, i, p)
-		}
-		for !sp.release(f, i) {
-			sp.deliver(i, p)
-		}
+	if !mine {
+		return nil
+	}
+	kept := sp.keep(i, p) || sp.spare(f, i, p)
+	for !sp.release(f, i) {
+		sp.deliver(i, p)
+	}
+	if !kept && !sp.awaited(f) {
+		return errEnough
 	}
 	return nil
+}
+
+// spare leaves chunk i of flight f in memory, as it can't be written: what was
+// asked for, and what follows, which is asked for next, but no more of one
+// flight than leaves room for others.
+func (sp *Space) spare(f *flight, i int, p []byte) bool {
+	if i < f.asked || f.spared+len(p) > spareBytes/2 && i > f.asked {
+		return false
+	}
+	f.spared += len(p)
+	return sp.store.spare.add(sp, i, p)
+}
+
+// awaited reports whether somebody waits for a chunk of f.
+func (sp *Space) awaited(f *flight) bool {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	return f.waited > 0
 }
 
 func (sp *Space) checkPut(i int, p []byte) error {
@@ -204,6 +270,7 @@ func (sp *Space) waiting(i int) []*want {
 	}
 	wants := pd.wants
 	pd.wants = nil
+	pd.by.waited -= len(wants)
 	return wants
 }
 
@@ -232,6 +299,7 @@ func (sp *Space) settle(f *flight, i int, tell func(*want)) {
 		return
 	}
 	delete(sp.pending, i)
+	f.waited -= len(pd.wants)
 	for _, w := range pd.wants {
 		tell(w)
 		w.settled()

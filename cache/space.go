@@ -13,7 +13,7 @@ import (
 
 // Chunks says how a space is tiled: chunk i is [start, end), chunk 0 begins at
 // 0, each begins where the one before it ends, and none is empty. It must
-// never change.
+// never change. Chunks may be a Widener, too.
 type Chunks interface {
 	Len() int
 	Bounds(i int) (start, end int64)
@@ -22,10 +22,10 @@ type Chunks interface {
 
 // A Fill makes chunks [first, last), whose bytes it has verified, and puts
 // each, in order. It may put others too, and put one twice. put borrows p
-// until it returns; an error of put is a reason to stop. put must not be
-// called once Fill has returned. A Fill has no context of its own: what
-// bounds it is whatever bounds its source. It must not read the Space it
-// fills (Aux it may).
+// until it returns; an error of put is a reason to stop, and to be returned.
+// put must not be called once Fill has returned. A Fill has no context of its
+// own: what bounds it is whatever bounds its source. It must not read the Space
+// it fills (Aux it may).
 type Fill func(first, last int, put func(i int, p []byte) error) error
 
 // A Space is a layer's decoded bytes, as far as they are there, and the means
@@ -37,6 +37,7 @@ type Space struct {
 	size  int64
 	count int
 	c     Chunks
+	wide  Widener // c, if it is one; else nil
 	fill  Fill
 
 	pair                      // no files: everything goes through memory
@@ -72,6 +73,7 @@ func (s *Store) Space(key string, c Chunks, fill Fill) (*Space, error) {
 			return nil, fmt.Errorf("cache: space %s: %d chunks from %d to %d: %w", key, sp.count, first, sp.size, fs.ErrInvalid)
 		}
 	}
+	sp.wide, _ = c.(Widener)
 	sp.pending = make(map[int]*pending)
 	sp.stopped, sp.stop = context.WithCancel(s.stopped)
 	if p, err := s.obtain(key, tilingOf(c), sp.size); err == nil {

@@ -31,17 +31,17 @@ type spareKey struct {
 	i  int
 }
 
-// add keeps a copy of chunk i of a space.
-func (s *spare) add(of *Space, i int, p []byte) {
+// add keeps a copy of chunk i of a space, unless it is too large for that.
+func (s *spare) add(of *Space, i int, p []byte) bool {
 	cost := len(p) + spareCost
 	if cost > spareBytes {
-		return
+		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := spareKey{of, i}
 	if s.chunks[k] != nil {
-		return
+		return true
 	}
 	for s.bytes+cost > spareBytes {
 		s.drop(s.order[0])
@@ -54,6 +54,7 @@ func (s *spare) add(of *Space, i int, p []byte) {
 	s.order = append(s.order, k)
 	s.bytes += cost
 	s.count.Add(1)
+	return true
 }
 
 // drop forgets a chunk, but for its place in order. s.mu is held.

@@ -30,7 +30,7 @@ func (l *layer) judged(ctx context.Context, p *planner) error {
 	}
 	truth := *l
 	var err error
-	if truth.space, err = p.store.Space(l.key, l.toc, truth.fill); err != nil {
+	if truth.space, err = p.store.Space(l.key, tiles{l.toc}, truth.fill); err != nil {
 		return err
 	}
 	defer truth.space.Close()

@@ -45,7 +45,7 @@ func (l *layer) open(ctx context.Context, p *planner) error {
 	}
 	l.held(p)
 	p.o.progress(l.n, l.desc.Size, l.desc.Size)
-	if l.space, err = p.store.Space(l.key, l.toc, l.fill); err != nil {
+	if l.space, err = p.store.Space(l.key, tiles{l.toc}, l.fill); err != nil {
 		return err
 	}
 	if l.origin == OriginSOCI || l.origin == OriginPushed {
@@ -69,8 +69,8 @@ func (l *layer) close() error {
 	return errors.Join(append(errs, l.blob.Close())...)
 }
 
-// fill fetches, decodes and verifies chunks [first, last), and what else widen
-// adds, by one request. It is a cache.Fill.
+// fill fetches, decodes and verifies chunks [first, last) by one request. It is
+// a cache.Fill.
 //
 // The windows can be lost, as all else in the cache, or be evicted with their
 // space. Then the layer is decoded once more from its beginning.
@@ -85,7 +85,9 @@ func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 		err = l.decode(l.toc, windows, first, last, put)
 	}
 	if errors.Is(err, cache.ErrDamaged) || errors.Is(err, fs.ErrNotExist) || l.misled(err) {
-		return l.decode(l.toc.Coarse(), nil, first, last, put)
+		coarse := tiles{l.toc.Coarse()}
+		first, last = coarse.Widen(first, last)
+		return l.decode(coarse.TOC, nil, first, last, put)
 	}
 	return err
 }
@@ -108,7 +110,6 @@ func (l *layer) states() (io.ReaderAt, error) {
 }
 
 func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put func(i int, p []byte) error) error {
-	first, last = widen(toc, first, last)
 	r := l.blob.Range(toc.Extent(first, last))
 	if _, foreign := windows.(*pages); foreign { // a page may have to come first
 		r = begin(r)
@@ -117,27 +118,41 @@ func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put
 	return toc.Decode(r, windows, first, last, put)
 }
 
-// neighbourhood is how many bytes of the blob are fetched at least, if there
-// are so many: less would take hardly less time, and small files, of which each
-// can be a chunk of its own, are seldom read alone.
-const neighbourhood = 128 << 10
+const (
+	// neighbourhood is how many bytes of the blob are fetched at least, if there
+	// are so many: less would take hardly less time, and small files, of which
+	// each can be a chunk of its own, are seldom read alone.
+	neighbourhood = 128 << 10
 
-// widen adds to chunks [first, last) what comes with them at no cost: where
+	// smallFrame is how many bytes of the blob a zstd frame may have to be
+	// decoded whole where its beginning would do: the request asks for all of
+	// it anyway, as nobody knows where in it a chunk ends, and a second one
+	// would ask for all of it again.
+	smallFrame = 4 << 20
+)
+
+// tiles are a layer's chunks as the cache sees them. They are a cache.Widener.
+type tiles struct{ *index.TOC }
+
+// Widen adds to chunks [first, last) what comes with them at no cost: where
 // decoding must begin far before them, what is decoded on the way, and what
 // could not be decoded without going all that way again (a zstd frame is
 // decoded once, not once for each of its chunks); else, their neighbourhood.
-func widen(toc *index.TOC, first, last int) (int, int) {
-	start := toc.Restart(first)
-	for start < first && last < toc.Len() && toc.Restart(last) == start {
+func (t tiles) Widen(first, last int) (int, int) {
+	start, frame := t.Restart(first), t.Restart(last-1)
+	for last < t.Len() && t.Restart(last) == frame && (frame < first || t.length(frame, last+1) <= smallFrame) {
 		last++
 	}
-	for last < toc.Len() {
-		if _, n := toc.Extent(start, last+1); n > neighbourhood {
-			break
-		}
+	for last < t.Len() && t.length(start, last+1) <= neighbourhood {
 		last++
 	}
 	return start, last
+}
+
+// length is how many bytes of the blob chunks [first, last) take.
+func (t tiles) length(first, last int) int64 {
+	_, n := t.Extent(first, last)
+	return n
 }
 
 // ReadAt reads the decoded space.
@@ -148,4 +163,7 @@ func (l *layer) ReadAt(p []byte, off int64) (int, error) {
 	return l.space.ReadAt(p, off)
 }
 
-var _ io.ReaderAt = (*layer)(nil)
+var (
+	_ io.ReaderAt   = (*layer)(nil)
+	_ cache.Widener = tiles{}
+)
