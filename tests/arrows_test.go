@@ -19,13 +19,11 @@ var arrows = map[string][]string{
 	"fs/tree":                {"index"},
 	"fs/image":               {"fs/tree", "index", "fetch", "cache"},
 	"fs":                     {"fs/tree"},
-	"fs/erofs":               {"fs", "fs/tree"},
 	"fs/bundle":              {"fs/image"},
 	"fs/convert":             {"fs/image", "index"},
 	"fs/diff":                {"fs/tree", "index"},
 	"fs/export":              {"fs/tree", "index"},
-	"fs/snapshot":            {"fs", "fs/image", "fetch", "cache"},
-	"cmd/ocifs":              {"index", "fetch", "cache", "fs/tree", "fs/image", "fs", "fs/erofs", "fs/bundle", "fs/convert", "fs/diff", "fs/export", "fs/snapshot"},
+	"cmd/ocifs":              {"index", "fetch", "cache", "fs/tree", "fs/image", "fs", "fs/bundle", "fs/convert", "fs/diff", "fs/export"},
 	"tests":                  {"index", "cache", "tests/layertest", "tests/registrytest"},
 	"tests/layertest":        {},
 	"tests/registrytest":     {},
@@ -41,10 +39,8 @@ var borders = map[string][]string{
 	"oras.land/oras-go":                        {"fetch"},
 	"github.com/BurntSushi/toml":               {"fetch"},
 	"net/http":                                 {"fetch", "cmd/ocifs", "tests", "tests/demo", "tests/registrytest"},
-	"github.com/containerd/containerd/api":     {"fs/snapshot"},
 	"github.com/containerd/stargz-snapshotter": {"fs/convert", "tests/demo"},
-	"google.golang.org/grpc":                   {"fs/snapshot"},
-	"unsafe":                                   {},
+	"unsafe": {},
 }
 
 // TestSourceArrows holds the imports of every file to the two tables.
