@@ -127,6 +127,29 @@ func (c *Config) registriesFiles() (files []string, err error) {
 	return files, nil
 }
 
+// Check reads all files there are. It returns the paths of those in the form
+// of registries.conf, in the order in which they are read, and of all
+// hosts.toml. The first that makes no sense is the error.
+func (c Config) Check() (registries, hosts []string, err error) {
+	if registries, err = c.registriesFiles(); err != nil {
+		return nil, nil, err
+	}
+	_, err = readRegistriesConf(registries)
+	for _, dir := range c.Hosts {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			_, file, herr := readHosts(filepath.Join(dir, e.Name()), Reference{domain: e.Name(), repo: "x"})
+			if file != "" {
+				hosts = append(hosts, file)
+			}
+			if err == nil {
+				err = herr
+			}
+		}
+	}
+	return registries, hosts, err
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)

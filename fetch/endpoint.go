@@ -27,6 +27,7 @@ type endpoint struct {
 	ns          string // registry that it is asked on behalf of: ?ns=
 	proxy       *url.URL
 	dialTimeout time.Duration // 0: the usual one
+	helpers     []string      // Podman's credential-helpers
 	certs       string        // the directory that ca and client are from; "": none
 }
 
@@ -122,7 +123,7 @@ func (c *Config) plan(conf *registriesConf, ref Reference) (p plan, err error) {
 	if r, ok := conf.find(ref.String()); ok {
 		p.file, p.rule = r.file, fmt.Sprintf("[[registry]] prefix %q", r.Prefix)
 		if r.Blocked {
-			return p, fmt.Errorf("%s: %w by %s, %s", ref, ErrBlocked, p.file, p.rule)
+			return p, fmt.Errorf("%w by %s, %s", ErrBlocked, p.file, p.rule)
 		}
 		if p.endpoints, err = r.endpoints(ref); err != nil {
 			return p, fmt.Errorf("%s: %w", p.file, err)
@@ -137,7 +138,7 @@ func (c *Config) plan(conf *registriesConf, ref Reference) (p plan, err error) {
 	}
 	for i := range p.endpoints {
 		e := &p.endpoints[i]
-		e.named = e.ref.domain == ref.domain
+		e.named, e.helpers = e.ref.domain == ref.domain, conf.helpers
 		if err := c.certify(e); err != nil {
 			return p, err
 		}

@@ -59,7 +59,7 @@ func readHosts(dir string, ref Reference) (list []endpoint, file string, err err
 		return nil, "", err
 	}
 	if list, err = parseHosts(body, dir, ref); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", file, err)
+		return nil, file, fmt.Errorf("%s: %w", file, err)
 	}
 	return list, file, nil
 }

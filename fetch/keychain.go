@@ -49,30 +49,59 @@ func DefaultAuthFiles(getenv func(string) string, home string, uid int) []string
 
 // A keychain finds the credential for one repository.
 type keychain struct {
-	auth Auth
-	ref  Reference
-	warn func(string)
+	auth    Auth
+	ref     Reference
+	helpers []string // Podman's credential-helpers; none: files are asked, and helpers that they name
+	warn    func(string)
 
 	warned sync.Map // messages given already
 }
 
 // find looks a credential up, afresh. None is not an error: it is nobody's.
 func (k *keychain) find(ctx context.Context) (auth.Credential, error) {
-	c := auth.Credential{
+	c, _ := k.look(ctx)
+	return c, nil
+}
+
+// look is find, and tells where the credential is from: "" if there is none.
+func (k *keychain) look(ctx context.Context) (c auth.Credential, from string) {
+	c = auth.Credential{
 		Username:     k.auth.Username,
 		Password:     k.auth.Password,
 		RefreshToken: k.auth.IdentityToken,
 		AccessToken:  k.auth.RegistryToken,
 	}
 	if c != auth.EmptyCredential {
-		return c, nil
+		return c, "given outright"
 	}
-	for _, file := range k.auth.Files {
-		if c := k.inFile(ctx, file); c != auth.EmptyCredential {
-			return c, nil
+	if len(k.helpers) == 0 || len(k.auth.Files) == 0 {
+		return k.inFiles(ctx)
+	}
+	for _, helper := range k.helpers {
+		if helper == authFiles {
+			c, from = k.inFiles(ctx)
+		} else {
+			c, from = k.help(ctx, helper, k.ref.domain), helperName(helper)
+		}
+		if c != auth.EmptyCredential {
+			return c, from
 		}
 	}
-	return auth.EmptyCredential, nil
+	return c, ""
+}
+
+// authFiles is what stands in Podman's credential-helpers for its own files.
+const authFiles = "containers-auth.json"
+
+func helperName(helper string) string { return "docker-credential-" + helper }
+
+func (k *keychain) inFiles(ctx context.Context) (c auth.Credential, from string) {
+	for _, file := range k.auth.Files {
+		if c, by := k.inFile(ctx, file); c != auth.EmptyCredential {
+			return c, file + by
+		}
+	}
+	return auth.EmptyCredential, ""
 }
 
 func (k *keychain) warnOnce(format string, args ...any) {
@@ -97,19 +126,20 @@ type authFile struct {
 
 // inFile asks one file: the entries for the repository, for what it is part
 // of and for the host; then the helper for the host; then the general helper,
-// unless the host's is "", which says that there is none.
-func (k *keychain) inFile(ctx context.Context, file string) auth.Credential {
+// unless the host's is "", which says that there is none. by is which of them
+// has answered.
+func (k *keychain) inFile(ctx context.Context, file string) (c auth.Credential, by string) {
 	var f authFile
 	body, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(body) == 0 {
-		return auth.EmptyCredential
+		return auth.EmptyCredential, ""
 	}
 	if err == nil {
 		err = decode(file, body, &f)
 	}
 	if err != nil {
 		k.warnOnce("credentials: %v", err)
-		return auth.EmptyCredential
+		return auth.EmptyCredential, ""
 	}
 	for _, want := range k.namespaces() {
 		for _, key := range spellings(f.Auths, want) {
@@ -124,7 +154,7 @@ func (k *keychain) inFile(ctx context.Context, file string) auth.Credential {
 				c.Username, c.Password = user, password
 			}
 			if c = tokenUser(c); c != auth.EmptyCredential {
-				return c
+				return c, ", " + clip(key)
 			}
 		}
 	}
@@ -132,20 +162,21 @@ func (k *keychain) inFile(ctx context.Context, file string) auth.Credential {
 		for _, key := range spellings(f.CredHelpers, host) {
 			helper := f.CredHelpers[key]
 			if helper == "" {
-				return auth.EmptyCredential
+				return auth.EmptyCredential, ""
 			}
 			if c := k.help(ctx, helper, key); c != auth.EmptyCredential {
-				return c
+				return c, ", " + helperName(helper)
 			}
 		}
 	}
-	switch {
-	case f.CredsStore == "":
-		return auth.EmptyCredential
-	case k.ref.domain == "docker.io":
-		return k.help(ctx, f.CredsStore, dockerHub)
+	server := k.ref.domain
+	if server == "docker.io" {
+		server = dockerHub
 	}
-	return k.help(ctx, f.CredsStore, k.ref.domain)
+	if f.CredsStore == "" {
+		return auth.EmptyCredential, ""
+	}
+	return k.help(ctx, f.CredsStore, server), ", " + helperName(f.CredsStore)
 }
 
 // spellings lists the keys of m that mean want, the same one first.

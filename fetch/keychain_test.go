@@ -201,6 +201,24 @@ func TestHelpers(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v; %q", c.name, got, c.want, warnings)
 		}
 	}
+	// Podman's credential-helpers are asked in order, the files among them.
+	file := write(t, "auth.json", `{"auths":{"h.io":{"auth":"`+b64("u:p")+`"}}}`, 0o600)
+	for _, c := range []struct {
+		helpers []string
+		files   []string
+		from    string
+	}{
+		{nil, []string{file}, file + ", h.io"},
+		{[]string{"echo", authFiles}, []string{file}, "docker-credential-echo"},
+		{[]string{"none", authFiles}, []string{file}, file + ", h.io"},
+		{[]string{"none"}, []string{file}, ""},
+		{[]string{"echo"}, nil, ""}, // nobody is to be anybody
+	} {
+		k := &keychain{auth: Auth{Files: c.files}, ref: Reference{domain: "h.io", repo: "x"}, helpers: c.helpers, warn: func(string) {}}
+		if got, from := k.look(context.Background()); from != c.from || (got == auth.EmptyCredential) != (from == "") {
+			t.Errorf("%v: %+v from %q, want %q", c.helpers, got, from, c.from)
+		}
+	}
 }
 
 func TestDefaultAuthFiles(t *testing.T) {

@@ -67,7 +67,8 @@ type Auth struct {
 	TokenHosts []string
 
 	// Files are configuration files of Docker (config.json) or Podman
-	// (auth.json), see DefaultAuthFiles. A file need not exist.
+	// (auth.json), see DefaultAuthFiles. A file need not exist. Without any,
+	// no helper is asked either.
 	Files []string
 }
 

@@ -16,6 +16,7 @@ type registriesConf struct {
 	search     []string // registries for short names; nil: nobody has said
 	searchFile string   // that says so
 	mode       string   // short-name-mode; "": nobody has said
+	helpers    []string // for credentials; nil: nobody has said
 	aliases    map[string]alias
 	rules      map[string]rule // by prefix
 	files      []string        // that were read
@@ -73,6 +74,9 @@ func (c *registriesConf) add(one *registriesConf, file string) {
 	if one.mode != "" {
 		c.mode = one.mode
 	}
+	if one.helpers != nil {
+		c.helpers = one.helpers
+	}
 	maps.Copy(c.aliases, one.aliases)
 	maps.Copy(c.rules, one.rules)
 }
@@ -82,6 +86,7 @@ func parseRegistriesConf(body []byte, file string) (*registriesConf, error) {
 	var doc struct {
 		Search   []string `toml:"unqualified-search-registries"`
 		Mode     string   `toml:"short-name-mode"`
+		Helpers  []string `toml:"credential-helpers"`
 		Aliases  map[string]string
 		Registry []rule
 		V1       map[string]any `toml:"registries"`
@@ -92,7 +97,7 @@ func parseRegistriesConf(body []byte, file string) (*registriesConf, error) {
 	if len(doc.V1) > 0 {
 		return nil, fmt.Errorf("%w: it is in version 1 of the format, which Podman does not read either; write [[registry]] tables", ErrUnsupported)
 	}
-	c := &registriesConf{search: doc.Search, mode: doc.Mode, aliases: make(map[string]alias), rules: make(map[string]rule)}
+	c := &registriesConf{search: doc.Search, mode: doc.Mode, helpers: doc.Helpers, aliases: make(map[string]alias), rules: make(map[string]rule)}
 	for i, s := range c.search {
 		if c.search[i] = strings.TrimRight(s, "/"); !isDomain(c.search[i]) {
 			return nil, fmt.Errorf("unqualified-search-registries: %q is not a registry's name", clip(s))

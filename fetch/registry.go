@@ -29,6 +29,7 @@ type registry struct {
 	retry  patience
 
 	network *network
+	keys    *keychain
 	tokens  *tokens
 	authed  *auth.Client // for the registry; it follows no redirect
 	plain   *http.Client // for where the registry sends us; it has no credentials
@@ -84,14 +85,14 @@ func newRegistry(e endpoint, o Options, m *meter) (*registry, error) {
 	if r.network, err = newNetwork(home, e, o, m); err != nil {
 		return nil, err
 	}
-	keys := &keychain{auth: o.Auth, ref: e.ref, warn: o.warn}
+	r.keys = &keychain{auth: o.Auth, ref: e.ref, helpers: e.helpers, warn: o.warn}
 	r.authed = &auth.Client{
 		Client: &http.Client{Transport: r.network, CheckRedirect: checkRedirect},
 		Credential: func(ctx context.Context, _ string) (auth.Credential, error) {
 			if r.withheld.Load() != nil {
 				return auth.EmptyCredential, nil
 			}
-			return keys.find(ctx)
+			return r.keys.find(ctx)
 		},
 		Cache:    r.tokens,
 		Header:   http.Header{"User-Agent": agent},

@@ -85,6 +85,9 @@ func (r patience) pause(ctx context.Context, tries int, err error) error {
 	if !retryable(err) {
 		return err
 	}
+	if tries >= r.Attempts && tries == 1 {
+		return err
+	}
 	if tries >= r.Attempts {
 		return fmt.Errorf("%w (after %d tries)", err, tries)
 	}
