@@ -74,7 +74,7 @@ func advice(err error) []string {
 	case errors.As(err, &withheld):
 		return []string{"if that is the registry's own token server: --token-host " + quote(withheld.TokenHost)}
 	case errors.Is(err, fetch.ErrBlocked), errors.Is(err, fetch.ErrShortName):
-		return []string{"name the registry, or use another configuration: --registries-conf"}
+		return []string{"ocifs doctor IMAGE tells what the configuration makes of a name; --registries-conf takes another one"}
 	case errors.Is(err, fetch.ErrUnauthorized):
 		return []string{"log in with docker login or podman login, or give --creds USER:PASSWORD"}
 	case errors.Is(err, http.ErrSchemeMismatch):

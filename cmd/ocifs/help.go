@@ -70,7 +70,7 @@ func commandHelp(b *strings.Builder, path []*cli.Command) {
 		}
 	}
 	flagHelp(b, c.Flags, "", "flags")
-	if strings.HasPrefix(c.ArgsUsage, "IMAGE") {
+	if strings.HasPrefix(strings.TrimPrefix(c.ArgsUsage, "["), "IMAGE") {
 		flagHelp(b, c.Flags, categoryImage, "flags for images")
 		flagHelp(b, c.Flags, categoryRegistry, "flags for registries")
 	}

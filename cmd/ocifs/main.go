@@ -86,6 +86,7 @@ func newApp() *cli.App {
 			leaf(digestCommand(), 1, 1),
 			leaf(tagsCommand(), 1, 1),
 			indexCommand(),
+			leaf(doctorCommand(), 0, 1),
 			leaf(convertCommand(), 2, 2),
 			leaf(versionCommand(), 0, 0),
 			leaf(daemonCommand(), 2, 2),
