@@ -106,12 +106,12 @@ func convertImage(ctx context.Context, u *ui, cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	img, err := openImage(ctx, s, uiHooks(u))
-	if err != nil {
-		return err
-	}
-	u.progress.stop()
-	defer img.Close()
+	return eachImage(ctx, u, cc, s, uiHooks(u), func(img *openedImage) error {
+		return convertOpened(ctx, u, cc, img, o, to)
+	})
+}
+
+func convertOpened(ctx context.Context, u *ui, cc *cli.Context, img *openedImage, o convert.Options, to string) (err error) {
 	var dst *fetch.Source
 	if !cc.Bool("dry-run") {
 		if dst, err = destination(ctx, u, cc, to); err != nil {

@@ -9,6 +9,8 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/urfave/cli/v2"
+
+	"ocifs.dev/ocifs/fs/image"
 )
 
 func historyCommand() *cli.Command {
@@ -27,7 +29,7 @@ $ ocifs history --no-trunc alpine`,
 			&cli.BoolFlag{Name: "no-trunc", Usage: "show whole commands"},
 			jsonFlag(),
 		},
-		Action: talk(history),
+		Action: about(history),
 	}
 }
 
@@ -43,16 +45,7 @@ type historyStep struct {
 	Size       int64  `json:"size"` // of the layer, as stored
 }
 
-func history(ctx context.Context, u *ui, cc *cli.Context) error {
-	s, err := imageSpecOf(cc, cc.Args().First())
-	if err != nil {
-		return err
-	}
-	img, m, err := openManifest(ctx, u, s)
-	if err != nil {
-		return err
-	}
-	defer img.Close()
+func history(_ context.Context, u *ui, cc *cli.Context, _ *openedImage, m *image.Manifest) error {
 	steps, fits := historyOf(m.Config.History, m.Layers())
 	if !fits {
 		u.warn("%s: its history tells of another number of layers than the %d there are", m.Name, len(m.Layers()))

@@ -62,8 +62,8 @@ func wholeSpec(cc *cli.Context) (imageSpec, error) {
 	return s, err
 }
 
-// openManifest opens the place of the image that a command's first argument names,
-// and finds its manifest. No layer is read.
+// openManifest opens the place of an image and finds its manifest. No layer is
+// read.
 func openManifest(ctx context.Context, u *ui, s imageSpec) (*openedImage, *image.Manifest, error) {
 	img, err := openSource(ctx, s, uiHooks(u))
 	if err != nil {
@@ -75,6 +75,23 @@ func openManifest(ctx context.Context, u *ui, s imageSpec) (*openedImage, *image
 		return nil, nil, img.named(err)
 	}
 	return img, m, nil
+}
+
+// about finds the manifest that a command's first argument leads to, and runs
+// the command's body on it. No layer is read.
+func about(body func(ctx context.Context, u *ui, cc *cli.Context, img *openedImage, m *image.Manifest) error) cli.ActionFunc {
+	return talk(func(ctx context.Context, u *ui, cc *cli.Context) error {
+		s, err := imageSpecOf(cc, cc.Args().First())
+		if err != nil {
+			return err
+		}
+		img, m, err := openManifest(ctx, u, s)
+		if err != nil {
+			return err
+		}
+		defer img.Close()
+		return body(ctx, u, cc, img, m)
+	})
 }
 
 // A stopwatch says how long each layer was read.

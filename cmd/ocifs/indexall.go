@@ -17,13 +17,13 @@ func allPlatformsFlag() cli.Flag {
 
 // manifestsOf are those of the images that a command is about: of the one for
 // the platform or, with --all-platforms, of all there are.
-func manifestsOf(ctx context.Context, cc *cli.Context, img *openedImage, s imageSpec, h hooks) ([]*image.Manifest, error) {
-	o := image.Options{Platform: s.Platform, Warn: h.warn}
+func manifestsOf(ctx context.Context, cc *cli.Context, img *openedImage, h hooks) ([]*image.Manifest, error) {
+	o := image.Options{Platform: img.spec.Platform, Warn: h.warn}
 	if !cc.Bool("all-platforms") {
 		m, err := image.Resolve(ctx, img.src, img.store, o)
 		return []*image.Manifest{m}, err
 	}
-	if s.Platform != "" {
+	if img.spec.Platform != "" {
 		return nil, usagef("--platform is for one platform, and --all-platforms for all")
 	}
 	return image.ResolveAll(ctx, img.src, img.store, o)
@@ -37,12 +37,12 @@ func eachImage(ctx context.Context, u *ui, cc *cli.Context, s imageSpec, h hooks
 		return err
 	}
 	defer place.Close()
-	list, err := manifestsOf(ctx, cc, place, s, h)
+	list, err := manifestsOf(ctx, cc, place, h)
 	if err != nil {
 		return place.named(err)
 	}
 	for _, m := range list {
-		img, err := place.open(ctx, m, s, h)
+		img, err := place.open(ctx, m, h)
 		u.progress.stop()
 		if err != nil {
 			return place.named(err)
@@ -58,12 +58,13 @@ func eachImage(ctx context.Context, u *ui, cc *cli.Context, s imageSpec, h hooks
 
 // open opens the image of a manifest that i's source leads to. Who closes i
 // need not close it.
-func (i *openedImage) open(ctx context.Context, m *image.Manifest, s imageSpec, h hooks) (*openedImage, error) {
+func (i *openedImage) open(ctx context.Context, m *image.Manifest, h hooks) (*openedImage, error) {
+	s := i.spec
 	h.log.Debug("resolved", slog.String("image", i.src.Name()), slog.String("manifest", m.Descriptor.Digest.String()))
 	o := image.Options{Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Findings: s.findings(h.warn), Progress: steps(m, h.step)}
 	img, err := image.OpenManifest(ctx, m, i.src, i.store, o)
 	if err != nil {
 		return nil, err
 	}
-	return &openedImage{Image: img, src: i.src, store: i.store}, nil
+	return &openedImage{Image: img, spec: s, src: i.src, store: i.store}, nil
 }

@@ -67,7 +67,7 @@ func indexBuild(ctx context.Context, u *ui, cc *cli.Context) error {
 	h := watch.on(uiHooks(u))
 	if cc.NArg() > 1 {
 		return indexNamed(ctx, u, cc, s, h, "ocifs", func(place *openedImage, m *image.Manifest) (*indexing, error) {
-			return ocifsIndexing(ctx, place, m, s, h, &watch)
+			return ocifsIndexing(ctx, place, m, h, &watch)
 		})
 	}
 	return eachImage(ctx, u, cc, s, h, func(img *openedImage) error {
@@ -114,8 +114,8 @@ func indexOut(cc *cli.Context) (string, error) {
 }
 
 // ocifsIndexing is an image that names an ocifs index of it.
-func ocifsIndexing(ctx context.Context, place *openedImage, m *image.Manifest, s imageSpec, h hooks, w *stopwatch) (*indexing, error) {
-	img, err := place.open(ctx, m, s, h)
+func ocifsIndexing(ctx context.Context, place *openedImage, m *image.Manifest, h hooks, w *stopwatch) (*indexing, error) {
+	img, err := place.open(ctx, m, h)
 	if err != nil {
 		return nil, err
 	}

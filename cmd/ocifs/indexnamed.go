@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -47,7 +45,7 @@ func indexNamed(ctx context.Context, u *ui, cc *cli.Context, s imageSpec, h hook
 		return err
 	}
 	defer place.Close()
-	list, err := manifestsOf(ctx, cc, place, s, h)
+	list, err := manifestsOf(ctx, cc, place, h)
 	if err != nil {
 		return place.named(err)
 	}
@@ -105,7 +103,8 @@ func (x *indexing) push(ctx context.Context, u *ui, src, dst *fetch.Source) erro
 
 // held is content that is in memory.
 func held(d ocispec.Descriptor, b []byte) fetch.Content {
-	return fetch.Content{Descriptor: d, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
+	d.Data = b
+	return fetch.Content{Descriptor: d}
 }
 
 func tellNamed(u *ui, asJSON bool, from, to string, root digest.Digest, kind string, done []*indexing) error {

@@ -26,20 +26,11 @@ $ ocifs index rm --local docker.io/library/python:3.13`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "local", Usage: "delete what is in the cache, not what was pushed"},
 		},
-		Action: talk(indexRm),
+		Action: about(indexRm),
 	}
 }
 
-func indexRm(ctx context.Context, u *ui, cc *cli.Context) error {
-	s, err := imageSpecOf(cc, cc.Args().First())
-	if err != nil {
-		return err
-	}
-	img, m, err := openManifest(ctx, u, s)
-	if err != nil {
-		return err
-	}
-	defer img.Close()
+func indexRm(ctx context.Context, u *ui, cc *cli.Context, img *openedImage, m *image.Manifest) error {
 	if cc.Bool("local") {
 		return forget(u, img, m)
 	}

@@ -33,7 +33,7 @@ TABLE is what a mount fetches, WINDOWS what is read in pieces with the layer.
 $ ocifs index show docker.io/library/python:3.13
 $ ocifs index show --json ghcr.io/o/r:v2 | jq '.layers[].indexes[].origin'`,
 		Flags:  []cli.Flag{jsonFlag()},
-		Action: talk(indexShow),
+		Action: about(indexShow),
 	}
 }
 
@@ -53,17 +53,8 @@ type shownIndex struct {
 	Windows *descriptorInfo `json:"windows,omitempty"`
 }
 
-func indexShow(ctx context.Context, u *ui, cc *cli.Context) error {
-	s, err := imageSpecOf(cc, cc.Args().First())
-	if err != nil {
-		return err
-	}
-	img, m, err := openManifest(ctx, u, s)
-	if err != nil {
-		return err
-	}
-	defer img.Close()
-	claims, err := image.Survey(ctx, m, img.src, img.store, image.Options{Index: s.Index, SOCIv1: s.SOCIv1, Warn: uiHooks(u).warn})
+func indexShow(ctx context.Context, u *ui, cc *cli.Context, img *openedImage, m *image.Manifest) error {
+	claims, err := image.Survey(ctx, m, img.src, img.store, image.Options{Index: img.spec.Index, SOCIv1: img.spec.SOCIv1, Warn: uiHooks(u).warn})
 	if err != nil {
 		return img.named(err)
 	}

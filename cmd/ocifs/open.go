@@ -97,6 +97,7 @@ func absoluteRef(ref string) (string, error) {
 // An openedImage is an image with all it stands on.
 type openedImage struct {
 	*image.Image
+	spec  imageSpec
 	src   *fetch.Source
 	store *cache.Store
 }
@@ -112,7 +113,7 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 		defer img.Close()
 		return nil, img.named(err)
 	}
-	opened, err := img.open(ctx, m, s, h)
+	opened, err := img.open(ctx, m, h)
 	if err != nil {
 		defer img.Close()
 		return nil, img.named(err)
@@ -146,7 +147,7 @@ func openSource(ctx context.Context, s imageSpec, h hooks) (*openedImage, error)
 		store.Close()
 		return nil, err
 	}
-	return &openedImage{src: src, store: store}, nil
+	return &openedImage{spec: s, src: src, store: store}, nil
 }
 
 // steps turns the progress of an image's layers into steps: as many as can be
