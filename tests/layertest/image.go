@@ -45,7 +45,7 @@ func NewLayer(tar, blob []byte, mediaType string) Layer {
 	return Layer{Blob: blob, MediaType: mediaType, DiffID: digest.FromBytes(tar)}
 }
 
-// A Document is what an index can list: an [Image] or an [Index].
+// A Document is what an index can list: an [Image], an [Artifact] or an [Index].
 type Document interface {
 	// add puts the document and all it needs into s.
 	add(s Store) ocispec.Descriptor
@@ -68,12 +68,25 @@ type Image struct {
 	Manifest    []byte            // if not nil, written instead of the manifest made of all this
 }
 
+// A Listed document has annotations in the index that lists it.
+type Listed struct {
+	Document
+	Annotations map[string]string
+}
+
+func (l Listed) add(s Store) ocispec.Descriptor {
+	d := l.Document.add(s)
+	d.Annotations = l.Annotations
+	return d
+}
+
 // An Index lists images and other indexes.
 type Index struct {
 	Manifests   []Document
 	Annotations map[string]string
 	Tag         string
-	Docker      bool // a manifest list
+	Docker      bool     // a manifest list
+	Subject     Document // what it refers to; nil: nothing
 }
 
 func (m Image) tag() string { return m.Tag }
@@ -162,6 +175,7 @@ func (x Index) add(s Store) ocispec.Descriptor {
 		Versioned:   specs.Versioned{SchemaVersion: 2},
 		MediaType:   ocispec.MediaTypeImageIndex,
 		Manifests:   []ocispec.Descriptor{},
+		Subject:     subject(s, x.Subject),
 		Annotations: x.Annotations,
 	}
 	if x.Docker {
