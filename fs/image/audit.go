@@ -11,39 +11,25 @@ import (
 	"ocifs.dev/ocifs/index"
 )
 
-// An audit waits until all of a layer that goes by an index from elsewhere has
-// been seen, and then holds the index to the layer: what it decodes to must
-// have the diffID, as far as the index covers all of it, and the archive in it
-// the entries that were shown. That it was found true is remembered in the
-// cache; one that was not is held to the layer again by the next mount.
+// An audit waits until all of a layer has been seen that was believed before
+// that was possible to prove, and then holds what was believed to it.
 type audit struct {
-	store *cache.Store
 	seen  []atomic.Uint64 // a bit for each chunk
 	left  atomic.Int64    // chunks not seen yet
 	done  sync.WaitGroup
-	bad   atomic.Pointer[error] // what was found; nil while all is well
+	prove func(context.Context) error // what to do then
+	bad   atomic.Pointer[error]       // what was found; nil while all is well
 }
 
-// newAudit is nil if the index was found true before.
-func newAudit(l *layer, store *cache.Store) *audit {
-	if _, err := store.Get(auditKey(l)); err == nil {
-		return nil
-	}
-	n := l.toc.Len()
-	a := &audit{store: store, seen: make([]atomic.Uint64, (n+63)/64)}
-	a.left.Store(int64(n))
+func newAudit(chunks int, prove func(context.Context) error) *audit {
+	a := &audit{seen: make([]atomic.Uint64, (chunks+63)/64), prove: prove}
+	a.left.Store(int64(chunks))
 	return a
 }
-
-// auditKey names, in the cache, that the index l goes by is true.
-func auditKey(l *layer) string { return "audit-" + l.key }
 
 // begin counts what the cache has as seen: all of it, perhaps, if an earlier
 // mount ended between the last chunk and the verdict, or with a bad one.
 func (a *audit) begin(l *layer) {
-	if a == nil {
-		return
-	}
 	l.space.Present(func(i int) { a.mark(i) })
 	if a.left.Load() == 0 {
 		a.done.Go(func() { a.run(l.life, l) })
@@ -67,30 +53,18 @@ func (a *audit) put(ctx context.Context, l *layer, put func(i int, p []byte) err
 	}
 }
 
-// run reads the layer from its first byte to its last, out of the cache.
+// run proves what was believed, and tells if it was wrong.
 func (a *audit) run(ctx context.Context, l *layer) {
-	r := io.NopCloser(io.NewSectionReader(l.space, 0, l.toc.Size()))
-	o := index.Options{DiffID: l.diffID}
-	if l.origin == OriginSOCI {
-		o.DiffID = "" // a zTOC leaves out what pads the archive's end
+	err := a.prove(ctx)
+	if err == nil || ctx.Err() != nil {
+		return
 	}
-	whole, err := index.Build(ctx, r, nowhere{}, o)
-	if err == nil {
-		err = index.Compare(l.toc, whole, l.space)
-	}
-	switch {
-	case err == nil:
-		if err := a.store.Put(auditKey(l), nil); err != nil { // then the next mount does it again
-			l.report(err.Error())
-		}
-	case ctx.Err() == nil:
-		err = fmt.Errorf("layer %d %s: the index it was opened by (%s) is wrong: %w", l.n+1, l.desc.Digest, l.origin, err)
-		a.bad.Store(&err)
-		l.report(err.Error())
-	}
+	err = fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, err)
+	a.bad.Store(&err)
+	l.report(err.Error())
 }
 
-// verdict is the error for all reads of a layer whose index was found wrong.
+// verdict is the error for all reads of a layer that was found wrong.
 func (a *audit) verdict() error {
 	if a == nil {
 		return nil
@@ -99,6 +73,44 @@ func (a *audit) verdict() error {
 		return *bad
 	}
 	return nil
+}
+
+// auditKey names, in the cache, that the index l goes by is true.
+func auditKey(l *layer) string { return "audit-" + l.key }
+
+// doubt has an index from elsewhere audited, unless it was found true before:
+// what the layer decodes to must have the diffID, as far as the index covers
+// all of it, and the archive in it the entries that were shown. That it was
+// found true is remembered in the cache; one that was not is held to the layer
+// again by the next mount.
+func (l *layer) doubt(store *cache.Store) {
+	if _, err := store.Get(auditKey(l)); err == nil {
+		return
+	}
+	l.audit = newAudit(l.toc.Len(), func(ctx context.Context) error {
+		if err := l.compare(ctx); err != nil {
+			return fmt.Errorf("the index it was opened by (%s) is wrong: %w", l.origin, err)
+		}
+		if err := store.Put(auditKey(l), nil); err != nil { // then the next mount does it again
+			l.report(err.Error())
+		}
+		return nil
+	})
+	l.audit.begin(l)
+}
+
+// compare reads the layer from its first byte to its last, out of the cache,
+// and compares what it is with what the index told.
+func (l *layer) compare(ctx context.Context) error {
+	o := index.Options{DiffID: l.diffID}
+	if l.origin == OriginSOCI {
+		o.DiffID = "" // a zTOC leaves out what pads the archive's end
+	}
+	whole, err := index.Build(ctx, io.NopCloser(io.NewSectionReader(l.space, 0, l.toc.Size())), nowhere{}, o)
+	if err != nil {
+		return err
+	}
+	return index.Compare(l.toc, whole, l.space)
 }
 
 // nowhere is where what is read is left that can be read again where it is: in

@@ -8,7 +8,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"ocifs.dev/ocifs/cache"
 	"ocifs.dev/ocifs/fetch"
@@ -29,6 +28,8 @@ const (
 // Options say which image, and who wants to hear what. The zero value is
 // useful.
 type Options struct {
+	// View says what of the image to show; the zero value: its root file system.
+	View View
 	// Platform is the one wanted, as ParsePlatform reads it; "" is the host's.
 	Platform string
 	// Index says whose word is taken on layers that were not read whole here;
@@ -69,72 +70,33 @@ func (o Options) progress(layer int, done, size int64) {
 // concurrent use. Close ends it.
 type Image struct {
 	manifest *Manifest
+	what     string
 	layers   []*layer
+	contents []io.ReaderAt // by the layer numbers of tree: the layers', then texts
 	tree     *tree.Tree
 	cancel   context.CancelFunc
 }
 
-// Open resolves src's reference and opens the image there: layers that are
-// not in store yet are read, whole and once, several side by side. ctx bounds
-// everything the image does until it is closed. The image uses src and store
-// as long as it is open.
-//
-// Errors are those of Resolve, of index.Build and of tree.Merge; each says
-// which layer is to blame.
+// Open is Select, and then Selection.Open. Errors are theirs, those of
+// index.Build and of tree.Merge; each says which layer is to blame.
 func Open(ctx context.Context, src *fetch.Source, store *cache.Store, o Options) (*Image, error) {
-	m, err := Resolve(ctx, src, store, o)
+	s, err := Select(ctx, src, store, o)
 	if err != nil {
 		return nil, err
 	}
-	return OpenManifest(ctx, m, src, store, o)
+	return s.Open(ctx, o)
 }
 
-// OpenManifest is Open for a manifest that is resolved already.
-func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store, o Options) (_ *Image, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	img := &Image{manifest: m, cancel: cancel}
-	slots := make(chan struct{}, sideBySide)
-	defer func() {
-		if err != nil {
-			img.Close()
-		}
-	}()
-	for i, d := range m.Layers() {
-		format, err := LayerFormat(d)
-		if err != nil {
-			return nil, fmt.Errorf("layer %d %s: %w", i+1, d.Digest, err)
-		}
-		blob, err := src.Blob(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		img.layers = append(img.layers, &layer{
-			n: i, desc: d, diffID: m.Config.RootFS.DiffIDs[i], format: format,
-			life: ctx, blob: blob, slots: slots, report: o.warn,
-		})
-	}
-	p := &planner{src: src, store: store, o: o, life: ctx}
-	p.prepare(m, o.Findings != nil)
-	if err := img.open(ctx, p); err != nil {
+// OpenManifest opens the image of a manifest that is resolved already, whatever
+// o.View says.
+func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store, o Options) (*Image, error) {
+	o.View = View{}
+	s := newSelection(src, store, o)
+	s.m = m
+	if err := s.image(m, ""); err != nil {
 		return nil, err
 	}
-	tocs := make([]*index.TOC, len(img.layers))
-	for i, l := range img.layers {
-		tocs[i] = l.toc
-	}
-	if img.tree, err = tree.Merge(tocs); err != nil {
-		return nil, fmt.Errorf("%s: %w", m.Descriptor.Digest, err)
-	}
-	return img, nil
-}
-
-func (m *Image) open(ctx context.Context, p *planner) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(building)
-	for _, l := range m.layers {
-		g.Go(func() error { return l.open(ctx, p) })
-	}
-	return g.Wait()
+	return s.Open(ctx, o)
 }
 
 // Close ends the reads under way and releases what the image holds; the source
@@ -150,6 +112,9 @@ func (m *Image) Close() error {
 
 // Manifest is what the image was opened from.
 func (m *Image) Manifest() *Manifest { return m.manifest }
+
+// What is Selection.What.
+func (m *Image) What() string { return m.what }
 
 // Tree is the merged tree.
 func (m *Image) Tree() *tree.Tree { return m.tree }
@@ -168,7 +133,7 @@ func (m *Image) ReadAt(n tree.Node, p []byte, off int64) (int, error) {
 	if int64(len(p)) > d.Size-off {
 		p, eof = p[:d.Size-off], io.EOF
 	}
-	l := m.layers[d.Layer]
+	l := m.contents[d.Layer]
 	var read int
 	var err error
 	if d.Extents == nil {
@@ -188,7 +153,7 @@ func (m *Image) ReadAt(n tree.Node, p []byte, off int64) (int, error) {
 // readSparse fills p with what lies at off of a sparse file: zeros, and the
 // parts of the data extents that fall into it, which lie one after another in
 // the layer.
-func readSparse(l *layer, d tree.Data, p []byte, off int64) (int, error) {
+func readSparse(l io.ReaderAt, d tree.Data, p []byte, off int64) (int, error) {
 	clear(p)
 	end, at := off+int64(len(p)), d.Off
 	for _, x := range d.Extents {
@@ -228,7 +193,11 @@ type LayerInfo struct {
 func (m *Image) Layers() []LayerInfo {
 	info := make([]LayerInfo, len(m.layers))
 	for i, l := range m.layers {
-		info[i] = LayerInfo{l.desc, l.diffID, l.toc.Format(), l.toc.Size(), l.toc.NumEntries(), l.origin}
+		origin := l.origin
+		if l.raw.verified() != nil { // all of it has been read since
+			origin = OriginRead
+		}
+		info[i] = LayerInfo{l.desc, l.diffID, l.toc.Format(), l.toc.Size(), l.toc.NumEntries(), origin}
 	}
 	return info
 }

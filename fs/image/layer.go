@@ -34,6 +34,7 @@ type layer struct {
 	report func(msg string)
 	space  *cache.Space
 	audit  *audit // nil: the layer goes by what was read of it or vouched for piece by piece, or by an index found true
+	raw    *raw   // nil, but for a blob that is no archive and is read by ranges
 }
 
 // open finds or makes the layer's TOC and opens its space. ctx bounds the
@@ -48,9 +49,11 @@ func (l *layer) open(ctx context.Context, p *planner) error {
 	if l.space, err = p.store.Space(l.key, tiles{l.toc}, l.fill); err != nil {
 		return err
 	}
-	if l.origin == OriginSOCI || l.origin == OriginPushed {
-		l.audit = newAudit(l, p.store)
-		l.audit.begin(l)
+	switch l.origin {
+	case OriginSOCI, OriginPushed:
+		l.doubt(p.store)
+	case OriginRange:
+		l.await(p)
 	}
 	return nil
 }
@@ -63,6 +66,7 @@ func (l *layer) close() error {
 	if l.audit != nil {
 		l.audit.done.Wait()
 	}
+	errs = append(errs, l.raw.close())
 	if w, ok := l.windows.(io.Closer); ok {
 		errs = append(errs, w.Close())
 	}
@@ -79,6 +83,9 @@ func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 	defer func() { <-l.slots }()
 	if l.audit != nil {
 		put = l.audit.put(l.life, l, put)
+	}
+	if l.origin == OriginRange && l.desc.Size <= smallBlob {
+		return l.fillWhole(put)
 	}
 	windows, err := l.states()
 	if err == nil {
@@ -159,6 +166,9 @@ func (t tiles) length(first, last int) int64 {
 func (l *layer) ReadAt(p []byte, off int64) (int, error) {
 	if err := l.audit.verdict(); err != nil {
 		return 0, err
+	}
+	if t := l.raw.verified(); t != nil {
+		return t.ReadAt(p, off)
 	}
 	return l.space.ReadAt(p, off)
 }

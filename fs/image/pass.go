@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"ocifs.dev/ocifs/cache"
 	"ocifs.dev/ocifs/index"
@@ -28,34 +29,41 @@ func (l *layer) build(ctx context.Context, p *planner) error {
 	return l.pass(ctx, p)
 }
 
-// pass reads the layer. What it decodes is kept, unless that would be a copy of
-// a file: an archive that lies on this machine as it is. Of that the TOC will
-// do, by which each chunk is read there and verified when somebody wants it.
-func (l *layer) pass(ctx context.Context, p *planner) (err error) {
-	l.origin, l.key = OriginRead, objectKey("space", l.desc.Digest)
-	if l.format == index.Tar && l.blob.Local() {
-		if err = l.read(ctx, p, nowhere{}); err != nil {
+// pass reads the layer from where the image is kept.
+func (l *layer) pass(ctx context.Context, p *planner) error {
+	whole := func() io.ReadCloser { return l.blob.Range(0, l.blob.Size()) }
+	return l.readWhole(ctx, p, whole, func(done int64) { p.o.progress(l.n, done, l.desc.Size) })
+}
+
+// readWhole reads the layer from its first byte to its last. What it decodes is
+// kept, unless that would be a copy of a file: an archive, or a blob that is
+// none, that lies on this machine as it is. Of that the TOC will do, by which
+// each chunk is read there and verified when somebody wants it.
+func (l *layer) readWhole(ctx context.Context, p *planner, whole func() io.ReadCloser, progress func(int64)) (err error) {
+	l.origin, l.key = OriginRead, l.spaceKey()
+	if (l.format == index.Tar || l.format == index.Raw) && l.blob.Local() {
+		if err = l.read(ctx, p, whole(), nowhere{}, progress); err != nil {
 			return err
 		}
-		if l.toc.Format() == index.Tar { // and not what the media type doesn't say
-			l.keep(p, objectKey("toc", l.desc.Digest), l.toc)
+		if l.toc.Format() == l.format { // and not what the media type doesn't say
+			l.keep(p, l.tocKey(), l.toc)
 			return nil
 		}
 	}
 	b := p.store.Build()
 	defer b.Abort()
-	if err = l.read(ctx, p, b); err == nil {
+	if err = l.read(ctx, p, whole(), b, progress); err == nil {
 		l.commit(p, b)
 	}
 	return err
 }
 
 // read makes the layer's TOC, and has sink keep what is decoded for that.
-func (l *layer) read(ctx context.Context, p *planner, sink index.Sink) (err error) {
-	l.toc, err = index.Build(ctx, l.blob.Range(0, l.blob.Size()), sink, index.Options{
+func (l *layer) read(ctx context.Context, p *planner, r io.ReadCloser, sink index.Sink, progress func(int64)) (err error) {
+	l.toc, err = index.Build(ctx, r, sink, index.Options{
 		Digest: l.desc.Digest, Size: l.desc.Size, DiffID: l.diffID, Format: l.format, Limits: p.o.Limits,
 		Warn:     func(msg string) { l.warn(p, msg) },
-		Progress: func(done int64) { p.o.progress(l.n, done, l.desc.Size) },
+		Progress: progress,
 	})
 	return err
 }
@@ -68,5 +76,5 @@ func (l *layer) commit(p *planner, b *cache.Builder) {
 		l.warn(p, err.Error())
 		return
 	}
-	l.keep(p, objectKey("toc", l.desc.Digest), l.toc)
+	l.keep(p, l.tocKey(), l.toc)
 }

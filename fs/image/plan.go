@@ -44,7 +44,12 @@ func (p *planner) prepare(m *Manifest, fresh bool) {
 }
 
 func (l *layer) plan(ctx context.Context, p *planner) error {
-	if p.o.Findings != nil {
+	switch {
+	case l.format == index.Raw:
+		return l.planRaw(ctx, p)
+	case p.found == nil: // what an artifact has packed up: nobody indexes that
+		return l.planTar(ctx, p)
+	case p.o.Findings != nil:
 		return l.judged(ctx, p)
 	}
 	for _, way := range []struct {
@@ -69,18 +74,33 @@ func (l *layer) plan(ctx context.Context, p *planner) error {
 // that had the digest; that the image promises the same diffID is checked
 // here.
 func (l *layer) remembered(_ context.Context, p *planner) (bool, error) {
-	toc, err := p.load(objectKey("toc", l.desc.Digest))
+	toc, err := p.load(l.tocKey())
 	if toc == nil || err != nil || toc.Digest() != l.desc.Digest {
 		return false, err
 	}
-	if toc.DiffID() != l.diffID {
+	if l.diffID != "" && toc.DiffID() != l.diffID {
 		return false, &index.DigestError{What: "diffID", Want: string(l.diffID), Got: string(toc.DiffID())}
 	}
 	if l.desc.Size != toc.BlobSize() {
 		return false, &index.DigestError{What: "layer size", Want: fmt.Sprint(l.desc.Size), Got: fmt.Sprint(toc.BlobSize())}
 	}
-	l.toc, l.origin, l.key = toc, OriginCache, objectKey("space", l.desc.Digest)
+	l.toc, l.origin, l.key = toc, OriginCache, l.spaceKey()
 	return true, nil
+}
+
+// tocKey and spaceKey name what reading the whole layer leaves in the cache.
+func (l *layer) tocKey() string {
+	if l.format == index.Raw {
+		return objectKey("raw-toc", l.desc.Digest)
+	}
+	return objectKey("toc", l.desc.Digest)
+}
+
+func (l *layer) spaceKey() string {
+	if l.format == index.Raw {
+		return objectKey("raw", l.desc.Digest)
+	}
+	return objectKey("space", l.desc.Digest)
 }
 
 // load is the TOC under key, or nil: absent, damaged, or of another version.
@@ -161,7 +181,7 @@ func (l *layer) held(p *planner) {
 	case index.SOCI: // tar or gzip
 		return
 	}
-	if found != l.format {
+	if found != l.format && l.format != 0 {
 		l.warn(p, fmt.Sprintf("the media type says %s, but the layer is %s", l.format, found))
 	}
 }

@@ -127,8 +127,11 @@ func (c *chooser) compare(a, b ocispec.Platform) int {
 // configFits says whether the image at doc is for the platform, going by what
 // its configuration says; one that says nothing fits, if it is the only one.
 func (c *chooser) configFits(ctx context.Context, doc *document) (bool, error) {
-	if doc.manifest == nil || !isImageConfig(doc.manifest.Config.MediaType) {
+	if doc.manifest == nil {
 		return false, nil
+	}
+	if !isImageConfig(doc.manifest.Config.MediaType) {
+		return len(c.all) == 1, nil
 	}
 	config, _, err := c.r.config(ctx, doc.manifest.Config)
 	if err != nil {

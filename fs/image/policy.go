@@ -53,6 +53,7 @@ const (
 	OriginTOCImage Origin = "toc-image" // an eStargz layer's TOC image has it
 	OriginSOCI     Origin = "soci"      // a SOCI index that the manifest names
 	OriginPushed   Origin = "pushed"    // an ocifs index in the image's repository
+	OriginRange    Origin = "range"     // a blob that is no archive needs none; it is verified once all of it was read
 )
 
 // files says whether a layer opened that way is known by its files only, and

@@ -25,8 +25,13 @@ type Manifest struct {
 	Config     ocispec.Image
 	Platforms  []ocispec.Descriptor // the image index's own entries, attestations too; nil without an index
 
+	// ArtifactType says that it is no container image, and what instead; it is
+	// set by Select only.
+	ArtifactType string
+
 	layers      []ocispec.Descriptor
 	annotations map[string]string
+	subject     *ocispec.Descriptor
 }
 
 // Layers are the layers' descriptors, the base first.
@@ -66,7 +71,7 @@ func (r *resolver) image(ctx context.Context, doc *document) (*Manifest, error) 
 	if doc.manifest == nil {
 		return nil, fmt.Errorf("%w: %s is not a manifest", ErrUnsupported, doc.desc.Digest)
 	}
-	m := &Manifest{Descriptor: doc.desc, Raw: doc.raw, layers: doc.manifest.Layers, annotations: doc.manifest.Annotations}
+	m := &Manifest{Descriptor: doc.desc, Raw: doc.raw, layers: doc.manifest.Layers, annotations: doc.manifest.Annotations, subject: doc.manifest.Subject}
 	if err := isImage(doc); err != nil {
 		return nil, err
 	}

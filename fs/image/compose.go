@@ -1,0 +1,298 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/index"
+)
+
+// A Compose application is shown as its files, and images/SERVICE for each
+// service whose image goes with it. There are three ways to publish the two
+// together:
+//
+//	bundled   an image index lists the application's manifest and the images
+//	loose     the application's subject is the image, or its image index
+//	--app     an image index, which lists the images, has the application as
+//	          its subject ("docker compose publish --app")
+//
+// With several platforms, a bundle may have an application for each, and images
+// may be image indexes, here as everywhere.
+
+// imagesDir is where services' images are shown.
+const imagesDir = "images"
+
+// isCompose says whether an artifact of that type is a Compose application.
+func isCompose(artifactType string) bool {
+	return artifactType == composeType || artifactType == composeConfig
+}
+
+func (m *Manifest) compose() bool { return isCompose(m.ArtifactType) }
+
+// isBundle says whether doc is an image index with a Compose application in it.
+func isBundle(doc *document) bool {
+	return doc.index != nil && slices.ContainsFunc(doc.index.Manifests, isApplication)
+}
+
+func isApplication(d ocispec.Descriptor) bool {
+	return isCompose(d.ArtifactType) && d.MediaType == ocispec.MediaTypeImageManifest
+}
+
+// bundle selects the application for a platform, and the images, of an index.
+func (s *Selection) bundle(ctx context.Context, doc *document, spec ocispec.Platform, at string) error {
+	c := &chooser{r: s.r, want: platforms.Only(spec), spec: spec}
+	var app *ocispec.Descriptor
+	var all, rest []ocispec.Descriptor
+	for _, d := range doc.index.Manifests {
+		switch {
+		case !isApplication(d):
+			rest = append(rest, d)
+			continue
+		case d.Platform == nil: // as Docker does, the last one, unless one is for the platform
+			if app == nil || app.Platform == nil {
+				app = &d
+			}
+		case c.fits(*d.Platform) && (app == nil || app.Platform == nil || c.compare(*d.Platform, *app.Platform) < 0):
+			app = &d
+		}
+		all = append(all, d)
+	}
+	if doc.index.Subject != nil {
+		rest = append(rest, *doc.index.Subject)
+	}
+	if app == nil {
+		return &NoPlatformError{Want: FormatPlatform(spec), Have: names(all)}
+	}
+	m, err := s.application(ctx, *app)
+	if err != nil {
+		return err
+	}
+	if s.m == nil {
+		s.m = m
+	}
+	return s.compose(ctx, m, rest, spec, at)
+}
+
+// application is the manifest of a Compose application.
+func (s *Selection) application(ctx context.Context, d ocispec.Descriptor) (*Manifest, error) {
+	doc, err := s.r.load(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if doc.manifest == nil {
+		return nil, fmt.Errorf("%w: the Compose application %s is an image index", ErrUnsupported, d.Digest)
+	}
+	m, err := artifact(doc)
+	if err != nil {
+		return nil, err
+	}
+	m.Name, m.Root, m.RawRoot = s.r.src.Name(), s.root.desc, s.root.raw
+	if !m.compose() {
+		return nil, fmt.Errorf("%s is listed as a Compose application, but is of type %q", d.Digest, m.ArtifactType)
+	}
+	return m, nil
+}
+
+// loose selects the application that has image m, or else the image index that
+// it was chosen from, as its subject.
+func (s *Selection) loose(ctx context.Context, m *Manifest, spec ocispec.Platform) error {
+	for _, subject := range []ocispec.Descriptor{m.Descriptor, m.Root} {
+		doc, err := s.referring(ctx, subject)
+		if err != nil {
+			return err
+		}
+		switch {
+		case doc == nil:
+			continue
+		case isBundle(doc):
+			return s.bundle(ctx, doc, spec, "")
+		}
+		app, err := s.application(ctx, doc.desc)
+		if err != nil {
+			return err
+		}
+		s.m = app
+		return s.compose(ctx, app, []ocispec.Descriptor{subject}, spec, "")
+	}
+	return fmt.Errorf("%s: %w", m.Descriptor.Digest, ErrNoCompose)
+}
+
+// referring is the application, or bundle of them, whose subject is that one:
+// of several, the one that was made last. It is nil if there is none.
+func (s *Selection) referring(ctx context.Context, subject ocispec.Descriptor) (*document, error) {
+	list, err := s.r.src.Referrers(ctx, subject, "")
+	if err != nil {
+		return nil, err
+	}
+	var best *document
+	n := 0
+	for _, d := range list {
+		if !isCompose(d.ArtifactType) && d.MediaType != ocispec.MediaTypeImageIndex {
+			continue
+		}
+		doc, err := s.referrer(ctx, d, subject)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil:
+			s.o.warn(fmt.Sprintf("referrer %s: %v", d.Digest, err))
+		case doc.manifest != nil && isCompose(artifactType(doc.manifest)), isBundle(doc):
+			n++
+			if best == nil || later(doc, best) {
+				best = doc
+			}
+		}
+	}
+	if n > 1 {
+		s.o.warn(fmt.Sprintf("%d Compose applications refer to %s: the latest is shown, %s", n, subject.Digest, best.desc.Digest))
+	}
+	return best, nil
+}
+
+// referrer reads what d says refers to subject, and makes sure that it does.
+func (s *Selection) referrer(ctx context.Context, d, subject ocispec.Descriptor) (*document, error) {
+	doc, err := s.r.load(ctx, d)
+	if err == nil {
+		err = fetch.VerifySubject(doc.raw, subject)
+	}
+	return doc, err
+}
+
+// later says whether a was made after b, as their annotations tell.
+func later(a, b *document) bool {
+	made := func(d *document) int64 {
+		if d.manifest != nil {
+			return created(d.manifest.Annotations).Unix()
+		}
+		return created(d.index.Annotations).Unix()
+	}
+	if x, y := made(a), made(b); x != y {
+		return x > y
+	}
+	return a.desc.Digest > b.desc.Digest
+}
+
+// compose selects an application's files, and of the images that go with it, or
+// are listed with it, those that its services have.
+func (s *Selection) compose(ctx context.Context, m *Manifest, listed []ocispec.Descriptor, spec ocispec.Platform, at string) error {
+	p, err := s.project(ctx, m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.Descriptor.Digest, err)
+	}
+	if s.what == "" {
+		s.what = "compose application"
+	}
+	meta := index.Entry{Mode: fileMode, ModTime: created(m.annotations)}
+	for _, f := range p.files {
+		if len(s.layers)+len(s.texts) >= 1<<16-1 {
+			return fmt.Errorf("%w: %d files", index.ErrLimit, len(s.texts))
+		}
+		s.texts = append(s.texts, f.body)
+		desc := ocispec.Descriptor{Digest: digest.FromBytes(f.body)}
+		s.parts = append(s.parts, part{at: at, layers: []int{}, name: f.name, desc: desc, meta: meta, text: len(s.texts)})
+	}
+	for _, d := range m.Layers() {
+		if d.MediaType != composeFile && d.MediaType != composeEnv {
+			if err := s.blob(m, d, at, false); err != nil {
+				return err
+			}
+		}
+	}
+	if len(p.services) > maxViews {
+		return fmt.Errorf("%s: more than %d services", m.Descriptor.Digest, maxViews)
+	}
+	if m.subject != nil {
+		listed = append(slices.Clone(listed), *m.subject)
+	}
+	if len(listed) == 0 {
+		if listed, err = s.published(ctx, m); err != nil {
+			return err
+		}
+	}
+	k := &kit{s: s, spec: spec, images: gather(listed)}
+	return k.show(ctx, p, strings.TrimPrefix(at+"/"+imagesDir, "/"))
+}
+
+// project reads an application's files.
+func (s *Selection) project(ctx context.Context, m *Manifest) (*project, error) {
+	bodies := make([][]byte, len(m.Layers()))
+	total := int64(0)
+	for i, d := range m.Layers() {
+		if d.MediaType != composeFile && d.MediaType != composeEnv {
+			continue
+		}
+		if total += d.Size; total > fetch.MaxDocument {
+			return nil, fmt.Errorf("%w: Compose files of more than %d bytes", ErrUnsupported, fetch.MaxDocument)
+		}
+		var err error
+		if bodies[i], err = s.r.blob(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	return assemble(m.Layers(), bodies)
+}
+
+// published lists the images in indexes whose subject the application is.
+func (s *Selection) published(ctx context.Context, m *Manifest) (list []ocispec.Descriptor, err error) {
+	referrers, err := s.r.src.Referrers(ctx, m.Descriptor, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range referrers {
+		if d.MediaType != ocispec.MediaTypeImageIndex {
+			continue
+		}
+		doc, err := s.referrer(ctx, d, m.Descriptor)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil:
+			s.o.warn(fmt.Sprintf("referrer %s: %v", d.Digest, err))
+		case doc.index != nil:
+			list = append(list, doc.index.Manifests...)
+		}
+	}
+	return list, nil
+}
+
+// show selects the image of each service, as far as it is there.
+func (k *kit) show(ctx context.Context, p *project, at string) error {
+	used := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(p.services)) {
+		m, err := k.imageOf(ctx, p, name)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, errNotBundled):
+			if len(k.images) > 0 {
+				k.s.o.warn(fmt.Sprintf("service %q: no image goes with the application that is %q", name, p.services[name]))
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("service %q: %w", name, err)
+		}
+		dir := component(name)
+		for used[dir] {
+			dir += "_"
+		}
+		used[dir] = true
+		if m.ArtifactType != "" {
+			err = k.s.files(m, at+"/"+dir)
+		} else {
+			err = k.s.image(m, at+"/"+dir)
+		}
+		if err != nil {
+			return fmt.Errorf("service %q: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"ocifs.dev/ocifs/cache"
+	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/index"
+)
+
+// A Selection is what is to be shown of a reference: the layers and blobs that
+// it takes, each once, and what becomes of them.
+type Selection struct {
+	r    *resolver
+	o    Options
+	root *document
+	m    *Manifest // of what is shown, or of the first of several
+	what string    // see What; "": as m tells
+
+	layers []selected
+	number map[string]int // of those
+	parts  []part
+	texts  [][]byte // contents that are in no blob
+}
+
+// A selected layer is one that has to be opened.
+type selected struct {
+	desc   ocispec.Descriptor
+	diffID digest.Digest // "" if nobody has promised one
+	format index.Format  // as its media type says
+	of     *Manifest     // the image that it is of; nil of an artifact's blob
+}
+
+func newSelection(src *fetch.Source, store *cache.Store, o Options) *Selection {
+	return &Selection{r: &resolver{src: src, store: store, warn: o.warn}, o: o, number: map[string]int{}}
+}
+
+// Layers are the descriptors of what Open opens, as Options.Progress and
+// Image.Layers number them.
+func (s *Selection) Layers() []ocispec.Descriptor {
+	var list []ocispec.Descriptor
+	for _, l := range s.layers {
+		list = append(list, l.desc)
+	}
+	return list
+}
+
+// Manifest is that of the image or artifact that is shown, or a stand-in for
+// the image index if there are several.
+func (s *Selection) Manifest() *Manifest { return s.m }
+
+// What says in a word or two what is shown: the platform of an image,
+// "artifact", "compose application", "3 platforms".
+func (s *Selection) What() string {
+	switch {
+	case s.what != "":
+		return s.what
+	case s.m.ArtifactType != "":
+		return "artifact"
+	}
+	return FormatPlatform(s.m.Config.Platform)
+}
+
+// take notes that the layer is needed, and returns its number.
+func (s *Selection) take(l selected) (int, error) {
+	key := fmt.Sprint(l.desc.Digest, l.diffID, l.format == index.Raw)
+	if n, ok := s.number[key]; ok {
+		return n, nil
+	}
+	if len(s.layers)+len(s.texts) >= math.MaxUint16 {
+		return 0, fmt.Errorf("%w: more than %d layers", index.ErrLimit, math.MaxUint16)
+	}
+	s.number[key] = len(s.layers)
+	s.layers = append(s.layers, l)
+	return len(s.layers) - 1, nil
+}
+
+// image selects a root file system.
+func (s *Selection) image(m *Manifest, at string) error {
+	var formats []index.Format
+	for i, d := range m.Layers() {
+		format, err := LayerFormat(d)
+		if err != nil {
+			return fmt.Errorf("layer %d %s: %w", i+1, d.Digest, err)
+		}
+		formats = append(formats, format)
+	}
+	p := part{at: at, layers: []int{}, of: m}
+	for i, d := range m.Layers() {
+		n, err := s.take(selected{d, m.Config.RootFS.DiffIDs[i], formats[i], m})
+		if err != nil {
+			return err
+		}
+		p.layers = append(p.layers, n)
+	}
+	s.parts = append(s.parts, p)
+	return nil
+}
+
+// Open opens what was selected: layers that are not in store yet are read,
+// whole and once, several side by side. o is what Select was given, but perhaps
+// for Progress. ctx bounds everything the image does until it is closed. The
+// image uses the source and the store as long as it is open.
+func (s *Selection) Open(ctx context.Context, o Options) (_ *Image, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	img := &Image{manifest: s.m, what: s.What(), cancel: cancel}
+	defer func() {
+		if err != nil {
+			img.Close()
+		}
+	}()
+	if err := s.openLayers(ctx, img, o); err != nil {
+		return nil, err
+	}
+	for _, l := range img.layers {
+		img.contents = append(img.contents, l)
+	}
+	for _, text := range s.texts {
+		img.contents = append(img.contents, bytes.NewReader(text))
+	}
+	if img.tree, err = s.grow(img, o); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.m.Descriptor.Digest, err)
+	}
+	s.tellUnverified(img, o)
+	return img, nil
+}
+
+func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error {
+	slots := make(chan struct{}, sideBySide)
+	planners := map[*Manifest]*planner{}
+	for i, l := range s.layers {
+		blob, err := s.r.src.Blob(ctx, l.desc)
+		if err != nil {
+			return err
+		}
+		img.layers = append(img.layers, &layer{
+			n: i, desc: l.desc, diffID: l.diffID, format: l.format,
+			life: ctx, blob: blob, slots: slots, report: o.warn,
+		})
+		if planners[l.of] == nil {
+			p := &planner{src: s.r.src, store: s.r.store, o: o, life: ctx}
+			if l.of != nil {
+				p.prepare(l.of, o.Findings != nil)
+			}
+			planners[l.of] = p
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(building)
+	for i, l := range img.layers {
+		g.Go(func() error { return l.open(gctx, planners[s.layers[i].of]) })
+	}
+	return g.Wait()
+}
+
+// tellUnverified warns of blobs that are served before all of them could be
+// verified.
+func (s *Selection) tellUnverified(img *Image, o Options) {
+	n, size := 0, int64(0)
+	for _, l := range img.layers {
+		if l.origin == OriginRange && l.desc.Size > smallBlob {
+			n, size = n+1, size+l.desc.Size
+		}
+	}
+	if n > 0 {
+		o.warn(fmt.Sprintf("%s (%d bytes) can be verified only when all of each was read: what is read before is what the source gave", counted(n, "blob"), size))
+	}
+}
+
+// sameLayers says whether parts show nothing but one image's layers, in order.
+func sameLayers(parts []part) bool {
+	return len(parts) == 1 && parts[0].at == "" && parts[0].name == "" && !parts[0].tar &&
+		slices.Equal(parts[0].layers, numbers(len(parts[0].layers)))
+}

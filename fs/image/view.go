@@ -1,0 +1,298 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ocifs.dev/ocifs/cache"
+	"ocifs.dev/ocifs/fetch"
+)
+
+// A View says what to show of what a reference leads to. The zero value shows
+// the root file system of the image for the platform; of an artifact, its blobs
+// as files; of a Docker Compose application, its files and images.
+type View struct {
+	// AllPlatforms shows what there is for each platform, in a directory called
+	// OS-ARCH or OS-ARCH-VARIANT.
+	AllPlatforms bool
+	// Compose shows the Compose application that goes with an image: the one
+	// whose subject is the image's manifest, or else its image index.
+	Compose bool
+	// Layer shows one layer by itself, with its whiteouts as overlayfs has
+	// them: its number, from 1, its digest or its diffID, or so much of their
+	// hexadecimal digits that no other has.
+	Layer string
+	// UserXattrs marks opaque directories, of a Layer, for an overlayfs that was
+	// mounted with userxattr.
+	UserXattrs bool
+	// Subpath shows only that directory, as the root. Symbolic links on the way
+	// are followed inside the root.
+	Subpath string
+}
+
+// ErrNoCompose says that no Compose application goes with an image.
+var ErrNoCompose = errors.New("no Compose application refers to it")
+
+// maxViews bounds how many platforms, or services, are shown side by side.
+const maxViews = 256
+
+// Select follows src's reference, as Resolve does, and decides what to show of
+// it, as o.View says. Only documents are read, and the files of a Compose
+// application.
+//
+// Errors are those of Resolve, but that artifacts are none; and ErrNoCompose.
+func Select(ctx context.Context, src *fetch.Source, store *cache.Store, o Options) (*Selection, error) {
+	s := newSelection(src, store, o)
+	root, err := s.r.root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.root = root
+	switch v := o.View; {
+	case v.Compose && v.AllPlatforms:
+		return nil, fmt.Errorf("%w: the Compose applications of all platforms together", ErrUnsupported)
+	case v.AllPlatforms:
+		err = s.allPlatforms(ctx)
+	default:
+		err = s.onePlatform(ctx)
+	}
+	if err == nil && o.View.Layer != "" {
+		err = s.only(o.View.Layer)
+	}
+	return s, err
+}
+
+// onePlatform selects what there is for the platform.
+func (s *Selection) onePlatform(ctx context.Context) error {
+	spec := platforms.DefaultSpec()
+	if s.o.Platform != "" {
+		var err error
+		if spec, err = ParsePlatform(s.o.Platform); err != nil {
+			return fmt.Errorf("platform %q: %w", s.o.Platform, err)
+		}
+	}
+	if isBundle(s.root) {
+		return s.bundle(ctx, s.root, spec, "")
+	}
+	m, err := s.follow(ctx, s.root, spec)
+	if err == nil && s.o.View.Compose && !m.compose() {
+		return s.loose(ctx, m, spec)
+	}
+	if err == nil {
+		err = s.add(ctx, m, spec, "")
+	}
+	return err
+}
+
+// follow goes from doc to the manifest for a platform, of whatever it is.
+func (s *Selection) follow(ctx context.Context, doc *document, spec ocispec.Platform) (*Manifest, error) {
+	x := &Description{Name: s.r.src.Name(), Root: doc.desc, RawRoot: doc.raw}
+	m, err := x.follow(ctx, s.r, spec, s.o.Platform != "")
+	switch {
+	case x.Manifest != nil && isFiles(x.Manifest):
+		m, err = artifact(&document{desc: x.Descriptor, raw: x.Raw, manifest: x.Manifest})
+	case err != nil:
+		return nil, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.Name, m.Root, m.RawRoot = x.Name, x.Root, x.RawRoot
+	if x.Index != nil {
+		m.Platforms = x.Index.Manifests
+	}
+	return m, nil
+}
+
+// add selects what the manifest is of, to be shown at a directory.
+func (s *Selection) add(ctx context.Context, m *Manifest, spec ocispec.Platform, at string) error {
+	if s.m == nil {
+		s.m = m
+	}
+	switch {
+	case m.compose():
+		return s.compose(ctx, m, nil, spec, at)
+	case m.ArtifactType != "":
+		return s.files(m, at)
+	}
+	return s.image(m, at)
+}
+
+// isFiles says whether what the manifest is of is shown as files: an artifact,
+// or what has an image's configuration but none of whose blobs is a root file
+// system's, as models and attestations are sometimes pushed.
+func isFiles(m *ocispec.Manifest) bool {
+	if !isImageConfig(m.Config.MediaType) {
+		return true
+	}
+	for _, d := range m.Layers {
+		if strings.Contains(d.MediaType, ".image.layer.") || strings.Contains(d.MediaType, ".image.rootfs.") {
+			return false
+		}
+	}
+	return len(m.Layers) > 0
+}
+
+// artifact is the Manifest of what is no container image.
+func artifact(doc *document) (*Manifest, error) {
+	m := &Manifest{
+		Descriptor: doc.desc, Raw: doc.raw, layers: doc.manifest.Layers,
+		annotations: doc.manifest.Annotations, subject: doc.manifest.Subject, ArtifactType: artifactType(doc.manifest),
+	}
+	if m.ArtifactType == "" {
+		m.ArtifactType = "unknown"
+	}
+	if doc.manifest.Config.Annotations[ocispec.AnnotationTitle] != "" {
+		m.layers = append([]ocispec.Descriptor{doc.manifest.Config}, m.layers...)
+	}
+	for i, d := range m.layers {
+		if err := checkLayer(d); err != nil {
+			return nil, fmt.Errorf("%s: blob %d: %w", doc.desc.Digest, i+1, err)
+		}
+	}
+	return m, nil
+}
+
+// allPlatforms selects what there is for every platform.
+func (s *Selection) allPlatforms(ctx context.Context) error {
+	s.m = &Manifest{Name: s.r.src.Name(), Root: s.root.desc, RawRoot: s.root.raw, Descriptor: s.root.desc, Raw: s.root.raw}
+	l := &lister{r: s.r, seen: map[string]bool{}}
+	var err error
+	if s.root.index != nil {
+		s.m.Platforms = s.root.index.Manifests
+		err = l.walk(ctx, s.root, nil, 1)
+	} else {
+		err = l.add(ctx, s.root.desc, s.root)
+	}
+	if err != nil {
+		return err
+	}
+	taken := map[string]bool{}
+	var skipped error
+	for _, d := range l.list {
+		if d.Platform == nil || isBundle(s.root) && taken[platformName(*d.Platform)] {
+			continue
+		}
+		if len(taken) == maxViews {
+			return fmt.Errorf("%s: more than %d platforms", s.root.desc.Digest, maxViews)
+		}
+		name := platformName(*d.Platform)
+		if taken[name] {
+			name += "-" + d.Digest.Encoded()[:12]
+		}
+		taken[name] = true
+		switch err := s.platform(ctx, d, name); {
+		case errors.Is(err, ErrUnsupported):
+			s.o.warn(fmt.Sprintf("%s is not shown: %v", FormatPlatform(*d.Platform), err))
+			skipped = err
+		case err != nil:
+			return err
+		}
+	}
+	if len(s.parts) == 0 && skipped == nil {
+		skipped = &NoPlatformError{Want: "any platform"}
+	}
+	if len(s.parts) > 0 {
+		s.what = counted(len(taken), "platform")
+		return nil
+	}
+	return skipped
+}
+
+// platform selects the manifest at d, or what the bundle has for its platform.
+func (s *Selection) platform(ctx context.Context, d ocispec.Descriptor, at string) error {
+	if isBundle(s.root) {
+		return s.bundle(ctx, s.root, *d.Platform, at)
+	}
+	doc, err := s.r.load(ctx, d)
+	if err != nil {
+		return err
+	}
+	m, err := s.manifest(ctx, doc)
+	if err != nil {
+		return err
+	}
+	return s.add(ctx, m, *d.Platform, at)
+}
+
+// manifest is what the manifest at doc is of.
+func (s *Selection) manifest(ctx context.Context, doc *document) (*Manifest, error) {
+	if doc.manifest != nil && isFiles(doc.manifest) {
+		return artifact(doc)
+	}
+	return s.r.image(ctx, doc)
+}
+
+// platformName is what a platform's directory is called.
+func platformName(p ocispec.Platform) string {
+	p = platforms.Normalize(p)
+	name := p.OS + "-" + p.Architecture
+	for _, s := range []string{p.Variant, p.OSVersion} {
+		if s != "" {
+			name += "-" + s
+		}
+	}
+	return component(name)
+}
+
+// only leaves the layer that key means, by itself.
+func (s *Selection) only(key string) error {
+	n, err := s.find(key)
+	if err != nil {
+		return err
+	}
+	l := s.layers[n]
+	kept := part{layers: []int{0}, lone: true}
+	for _, p := range s.parts {
+		if p.name != "" && len(p.layers) == 1 && p.layers[0] == n { // a file, be it of an artifact
+			kept = p
+			kept.at, kept.layers = "", []int{0}
+		}
+	}
+	s.layers, s.parts, s.texts = []selected{l}, []part{kept}, nil
+	return nil
+}
+
+// find is the number of the layer that key means.
+func (s *Selection) find(key string) (int, error) {
+	if n, err := strconv.Atoi(key); err == nil && n >= 1 && n <= len(s.layers) {
+		return n - 1, nil
+	}
+	found := []int{}
+	for i, l := range s.layers {
+		if meant(l.desc.Digest, key) || l.diffID != "" && meant(l.diffID, key) {
+			found = append(found, i)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return 0, fmt.Errorf("%w: %q means %d layers", ErrNoLayer, key, len(found))
+	}
+	return 0, fmt.Errorf("%w: %q (there are 1 to %d)", ErrNoLayer, key, len(s.layers))
+}
+
+// ErrNoLayer says that there is no such layer.
+var ErrNoLayer = errors.New("no such layer")
+
+// meant says whether key is d, or the beginning of its digits.
+func meant(d digest.Digest, key string) bool {
+	key = strings.TrimPrefix(key, d.Algorithm().String()+":")
+	return len(key) >= 6 && strings.HasPrefix(d.Encoded(), key)
+}
+
+// counted is "1 platform", "3 platforms".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
