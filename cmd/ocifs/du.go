@@ -50,7 +50,7 @@ type duInfo struct {
 func du(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) error {
 	d := &usage{u: u, tree: img.Tree(), seen: make([]bool, img.Tree().Len()), depth: cc.Int("max-depth"),
 		all: cc.Bool("all"), human: cc.Bool("human"), json: cc.Bool("json"),
-		layers: make([]layerShare, len(img.Manifest().Layers()))}
+		layers: make([]layerShare, len(img.Layers()))}
 	switch s := cc.Bool("summarize"); {
 	case cc.IsSet("max-depth") && d.depth < 0:
 		return usagef("du: --max-depth is at least 0, not %d", d.depth)
@@ -128,8 +128,10 @@ func (d *usage) measure(ctx context.Context, p string, n tree.Node, level int) (
 		counted := d.seen[n]
 		if data := d.tree.Data(n); !counted && isRegular(d.tree, n) {
 			s = sum{data.Size, 1}
-			d.layers[data.Layer].Bytes += s.bytes
-			d.layers[data.Layer].Files++
+			if data.Layer < len(d.layers) { // and not a text that is in none
+				d.layers[data.Layer].Bytes += s.bytes
+				d.layers[data.Layer].Files++
+			}
 		}
 		d.seen[n] = true
 		if level == 0 || d.all && !counted {
@@ -172,11 +174,11 @@ func (d *usage) size(n int64) string {
 
 // byLayer shows the layers' shares.
 func (d *usage) byLayer(img *openedImage) error {
-	layers := img.Manifest().Layers()
+	layers := img.Layers()
 	by := createdBy(img.Manifest().Config, len(layers))
 	for i := range d.layers {
 		l := &d.layers[i]
-		l.Layer, l.Digest, l.CreatedBy = i, layers[i].Digest.String(), by[i]
+		l.Layer, l.Digest, l.CreatedBy = i, layers[i].Descriptor.Digest.String(), by[i]
 	}
 	if d.json {
 		return d.u.json(struct {

@@ -231,13 +231,13 @@ func (t *tests) layers(cc *cli.Context, img *openedImage) error {
 // layer is the layer, from 0 on, that a user names by its number, from 1 on, or
 // by its digest or the beginning of that.
 func (i *openedImage) layer(s string) (int, error) {
-	layers := i.Manifest().Layers()
+	layers := i.Layers()
 	if n, err := strconv.Atoi(s); err == nil && n >= 1 && n <= len(layers) {
 		return n - 1, nil
 	}
 	hex := strings.TrimPrefix(s, "sha256:")
 	for n, d := range layers {
-		if len(hex) >= 4 && strings.HasPrefix(d.Digest.Encoded(), hex) {
+		if len(hex) >= 4 && strings.HasPrefix(d.Descriptor.Digest.Encoded(), hex) {
 			return n, nil
 		}
 	}

@@ -43,7 +43,7 @@ func indexSOCI(ctx context.Context, u *ui, cc *cli.Context) error {
 	var watch stopwatch
 	h := watch.on(uiHooks(u))
 	return indexNamed(ctx, u, cc, s, h, "SOCI", func(place *openedImage, m *image.Manifest) (*indexing, error) {
-		o := convert.SOCIOptions{MinLayer: least, Progress: steps(m, h.step), Read: func(ctx context.Context, _ int, d ocispec.Descriptor) (io.ReadCloser, error) {
+		o := convert.SOCIOptions{MinLayer: least, Progress: steps(m.Layers(), h.step), Read: func(ctx context.Context, _ int, d ocispec.Descriptor) (io.ReadCloser, error) {
 			return readBlob(ctx, place.src, d)
 		}}
 		o.Span, o.Tool, o.Warn = span, index.SOCITool, h.warn

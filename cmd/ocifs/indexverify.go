@@ -78,7 +78,7 @@ func findingsOf(ctx context.Context, u *ui, img *openedImage, m *image.Manifest,
 	var mu sync.Mutex
 	var all []image.Finding
 	h := uiHooks(u)
-	o := image.Options{Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Progress: steps(m, h.step), Findings: func(f image.Finding) error {
+	o := image.Options{Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Progress: steps(m.Layers(), h.step), Findings: func(f image.Finding) error {
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, f)

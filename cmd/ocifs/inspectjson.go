@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -66,7 +67,7 @@ func inspectJSON(u *ui, n *inspection) error {
 		Schema: "ocifs.dev/inspect/v1", Name: n.Name, Digest: n.Root.Digest.String(), MediaType: n.Root.MediaType,
 		ArtifactType: n.artifact(), Layers: []layerDescriptor{}, TOCImage: n.tocs,
 	}
-	if n.why != nil {
+	if n.why != nil && !errors.Is(n.why, image.ErrArtifact) { // those are shown as files
 		i.Problem = n.why.Error()
 	}
 	if n.Index != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,7 +26,10 @@ func inspectText(u *ui, n *inspection) error {
 	line("Name", "%s", n.Name)
 	line("Digest", "%s", n.Root.Digest)
 	line("Media type", "%s", cmp.Or(n.Root.MediaType, "(unsaid)"))
-	if n.why != nil {
+	switch {
+	case errors.Is(n.why, image.ErrArtifact):
+		line("Mountable", "as files: %v", n.why)
+	case n.why != nil:
 		line("Mountable", "no: %v", n.why)
 	}
 	if n.Index != nil {

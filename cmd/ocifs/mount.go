@@ -25,6 +25,11 @@ Layers that can be read in pieces are fetched as they are read. Others are read
 through once, the first time any image with them is mounted; what that decodes
 is kept, and later mounts have it at once.
 
+What is no container image is shown as its files: a model, a chart, what oras
+push has pushed; a Docker Compose application as compose.yaml and images/. Large
+files of that kind are verified when all of each was read; --verify=full reads
+them first. --all-platforms, --layer, --subpath and --compose show other views.
+
 Root can mount anywhere; others need fusermount3 and a directory of their own.
 What is in the directory is hidden until it is unmounted, which is worth a warning.
 
@@ -51,6 +56,7 @@ _netdev, user, users, nouser, owner, group, comment=…, x-….`,
 		UsageText: `
 $ ocifs mount docker.io/library/python:3.13 /mnt/py
 $ ocifs mount -o nosuid,nodev oci:/srv/images/app:v2 /mnt/app
+$ ocifs mount --all-platforms alpine /mnt/alpine
 $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "serve until unmounted or interrupted, instead of in the background"},

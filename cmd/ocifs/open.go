@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/urfave/cli/v2"
 
 	"ocifs.dev/ocifs/cache"
@@ -25,6 +27,7 @@ type imageSpec struct {
 	Index     image.Policy
 	SOCIv1    bool
 	Verify    string // see policyverify.go; "": verifyChunk
+	View      image.View
 	Registry  registrySpec
 }
 
@@ -45,6 +48,9 @@ func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
 	}
 	s.SOCIv1 = cc.Bool("soci-v1")
 	if s.Verify, err = verifyOf(cc); err != nil {
+		return s, err
+	}
+	if s.View, err = viewOf(cc); err != nil {
 		return s, err
 	}
 	if s.CacheDir, err = cacheDir(cc); err != nil {
@@ -108,17 +114,17 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 	if err != nil {
 		return nil, err
 	}
-	m, err := image.Resolve(ctx, img.src, img.store, image.Options{Platform: s.Platform, Warn: h.warn})
+	o := image.Options{View: s.View, Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Findings: s.findings(h.warn)}
+	selected, err := image.Select(ctx, img.src, img.store, o)
+	if err == nil {
+		h.log.Debug("resolved", slog.String("image", img.src.Name()), slog.String("manifest", selected.Manifest().Descriptor.Digest.String()))
+		o.Progress = steps(selected.Layers(), h.step)
+		img.Image, err = selected.Open(ctx, o)
+	}
 	if err != nil {
 		defer img.Close()
-		return nil, img.named(err)
+		return nil, img.named(viewFailed(err, s.View))
 	}
-	opened, err := img.open(ctx, m, h)
-	if err != nil {
-		defer img.Close()
-		return nil, img.named(err)
-	}
-	img = opened
 	if n := img.store.Short(); n > 0 {
 		h.warn(fmt.Sprintf("the disk of the cache %s is full: %s of layers are not kept, and come again when they are read; "+
 			"make room there, or choose another directory with --cache-dir", quote(s.CacheDir), bytesOf(n)))
@@ -152,11 +158,10 @@ func openSource(ctx context.Context, s imageSpec, h hooks) (*openedImage, error)
 
 // steps turns the progress of an image's layers into steps: as many as can be
 // seen, and the last one of each layer.
-func steps(m *image.Manifest, tell func(step)) func(layer int, done, size int64) {
+func steps(layers []ocispec.Descriptor, tell func(step)) func(layer int, done, size int64) {
 	if tell == nil {
 		return nil
 	}
-	layers := m.Layers()
 	last := make([]atomic.Int64, len(layers)) // when its step was told, ns
 	return func(n int, done, size int64) {
 		now := time.Now().UnixNano()
@@ -183,9 +188,13 @@ func (i *openedImage) Close() error {
 // Name is the reference in full.
 func (i *openedImage) Name() string { return i.src.Name() }
 
-// platform is what the image is for, as its configuration says.
+// platform is what the image is for, as its configuration says, or what else is
+// shown.
 func (i *openedImage) platform() string {
-	return quote(platformName(i.Manifest().Config.Platform))
+	if p := i.Manifest().Config.Platform; i.Manifest().ArtifactType == "" && p.OS != "" && i.What() == image.FormatPlatform(p) {
+		return quote(platformName(p))
+	}
+	return quote(i.What())
 }
 
 // layers is what a record says of the layers.

@@ -77,8 +77,8 @@ func stat(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) error {
 
 func (i *openedImage) detail(p string, n tree.Node) fileDetail {
 	d := fileDetail{fileInfo: i.info(p, n), Data: i.Tree().Data(n).Stored()}
-	if layers := i.Manifest().Layers(); d.Layer < len(layers) {
-		d.LayerDigest = layers[d.Layer].Digest.String()
+	if layers := i.Layers(); d.Layer < len(layers) {
+		d.LayerDigest = layers[d.Layer].Descriptor.Digest.String()
 		d.CreatedBy = createdBy(i.Manifest().Config, len(layers))[d.Layer]
 	}
 	for _, x := range i.Tree().Xattrs(n) {
@@ -114,7 +114,7 @@ func (d *fileDetail) print(u *ui, img *openedImage, p string, n tree.Node) {
 	line("Inode", "%d", d.Inode)
 	line("Links", "%d", d.Links)
 	if d.LayerDigest != "" {
-		layer := fmt.Sprintf("%d/%d %s", d.Layer+1, len(img.Manifest().Layers()), shortDigest(d.LayerDigest))
+		layer := fmt.Sprintf("%d/%d %s", d.Layer+1, len(img.Layers()), shortDigest(d.LayerDigest))
 		if d.CreatedBy != "" {
 			layer += " (" + clip(printable(d.CreatedBy), 100) + ")"
 		}
