@@ -28,7 +28,7 @@ func TestDistribution(t *testing.T) {
 		t.Skip("docker-registry (Debian's package of that name) is not installed")
 	}
 	host := startDistribution(t, program, "")
-	data := noise(2*piece + 12345)
+	data := noise(2*fullPiece + 12345)
 	var layers []ocispec.Descriptor
 	for _, b := range [][]byte{data, []byte("small")} {
 		layers = append(layers, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: upload(t, host, "a/b", b), Size: int64(len(b))})
@@ -160,7 +160,7 @@ func TestDistributionPush(t *testing.T) {
 	checkErr(t, keeping.Delete(ctx, d), fetch.ErrUnsupported)
 
 	s := open(t, startDistribution(t, program, ", delete: {enabled: true}")+"/a/b:t", fetch.Options{})
-	data := noise(piece + 12345)
+	data := noise(fullPiece + 12345)
 	d, err = s.Push(ctx, tagged(pushable(t, data, nil)))
 	checkErr(t, err, nil)
 	if got, err := s.Resolve(ctx); err != nil || got.Digest != d.Digest {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -89,18 +90,10 @@ func manifest(t testing.TB, s *fetch.Source) (m ocispec.Manifest) {
 	return m
 }
 
-// noise returns n bytes that do not repeat.
+// noise returns n bytes that do not repeat, the same ones each time.
 func noise(n int) []byte {
 	b := make([]byte, n)
-	x := uint64(88172645463325252)
-	for i := range b {
-		if i%8 == 0 {
-			x ^= x << 13
-			x ^= x >> 7
-			x ^= x << 17
-		}
-		b[i] = byte(x >> (i % 8 * 8))
-	}
+	rand.NewChaCha8([32]byte{}).Read(b)
 	return b
 }
 

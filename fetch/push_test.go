@@ -597,6 +597,7 @@ func TestPushManifestWrong(t *testing.T) {
 
 // TestPushStalled gives an upload up that makes no progress, and tries again.
 func TestPushStalled(t *testing.T) {
+	t.Parallel()
 	reg := Start(t, Options{Writable: true})
 	release := make(chan struct{})
 	defer close(release)
@@ -605,8 +606,8 @@ func TestPushStalled(t *testing.T) {
 		<-release
 	})))))
 	o := fetch.Options{Retry: impatient}
-	o.Retry.Stall = 500 * time.Millisecond
-	data := noise(32 << 20) // more than fits into the buffers on the way
+	o.Retry.Stall = 2 * time.Second // of which a loaded machine takes some to send a little
+	data := noise(32 << 20)         // more than fits into the buffers on the way
 	_, err := open(t, reg.Host+"/a/b:t", o).Push(context.Background(), pushable(t, data, nil))
 	checkErr(t, err, nil)
 }
@@ -625,7 +626,7 @@ func TestPushSlowCommit(t *testing.T) {
 	})))
 	o := fetch.Options{Retry: impatient}
 	o.Retry.Stall = time.Second
-	u := pushable(t, noise(40<<20), nil)
+	u := pushable(t, noise(16<<20), nil)
 	reg.PutBlob("", []byte(`{}`))
 	_, err := open(t, reg.Host+"/a/b:t", o).Push(context.Background(), u)
 	checkErr(t, err, nil)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -214,18 +215,35 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// arrives makes a channel that is closed when a request arrives, by a fault
+// that is none.
+func arrives() (Fault, <-chan struct{}) {
+	arrived := make(chan struct{})
+	var once sync.Once
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			once.Do(func() { close(arrived) })
+			next.ServeHTTP(w, req)
+		})
+	}, arrived
+}
+
 // TestCancel ends a read by its context, without further requests.
 func TestCancel(t *testing.T) {
 	reg := Start(t, Options{})
 	d := reg.PutBlob("", noise(1000))
-	reg.Use(Stall(10))
+	arrival, arrived := arrives()
+	reg.Use(arrival, Stall(10))
 	ctx, cancel := context.WithCancel(context.Background())
 	b, err := open(t, reg.Host+"/a/b:c", fetch.Options{}).Blob(ctx, d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	time.AfterFunc(50*time.Millisecond, cancel)
+	go func() {
+		<-arrived
+		cancel()
+	}()
 	if _, err := b.ReadAt(make([]byte, 1000), 0); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}

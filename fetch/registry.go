@@ -39,6 +39,7 @@ type registry struct {
 	withheld atomic.Pointer[WithheldError] // why we are nobody from now on; nil: we are not
 
 	align   int64       // of the ranges of blobs; 0: as they are wanted
+	piece   int64       // pieceSize, but in tests
 	asked   atomic.Bool // for a manifest
 	habits  habits
 	linking linking
@@ -62,7 +63,7 @@ func (h *habits) ignoresRanges() bool {
 }
 
 func newRegistry(e endpoint, o Options, m *meter) (*registry, error) {
-	r := &registry{endpoint: e, retry: patience{o.Retry.withDefaults(), o.warn}, tokens: new(tokens), align: o.RangeAlign}
+	r := &registry{endpoint: e, retry: patience{o.Retry.withDefaults(), o.warn}, tokens: new(tokens), align: o.RangeAlign, piece: pieceSize}
 	if !e.named { // what was given outright is for nobody else
 		o.Header, o.Scheme, o.Auth = nil, "", Auth{Files: o.Auth.Files, TokenHosts: o.Auth.TokenHosts}
 	}

@@ -16,7 +16,7 @@ const (
 // wait in memory.
 func (b *remote) stream(off, n int64) io.ReadCloser {
 	ctx, cancel := context.WithCancel(b.ctx)
-	if n <= pieceSize {
+	if n <= b.r.piece {
 		return &single{r: resuming{ctx: ctx, b: b, off: off, end: off + n}, cancel: cancel}
 	}
 	s := &stream{b: b, ctx: ctx, cancel: cancel, next: off, end: off + n}
@@ -96,7 +96,7 @@ func (s *stream) piece() *piece {
 	if s.next == s.end {
 		return nil
 	}
-	p := &piece{off: s.next, end: s.b.pieceEnd(s.next, s.end), blocks: make(chan *[]byte, pieceSize/blockSize)}
+	p := &piece{off: s.next, end: s.b.pieceEnd(s.next, s.end), blocks: make(chan *[]byte, s.b.r.piece/blockSize)}
 	s.next = p.end
 	s.wg.Add(1)
 	return p
@@ -105,7 +105,7 @@ func (s *stream) piece() *piece {
 // pieceEnd is where a piece ends that begins at off, of a stream that goes on
 // to end: where the next one can begin without asking for anything twice.
 func (b *remote) pieceEnd(off, end int64) int64 {
-	cut := off + pieceSize
+	cut := off + b.r.piece
 	if cut >= end {
 		return end
 	}

@@ -16,9 +16,18 @@ import (
 )
 
 const (
-	piece = 8 << 20 // what one request of a long stream asks for
-	large = 5*piece + 12345
+	fullPiece = 8 << 20 // what one request of a long stream asks for
+	piece     = 1 << 18 // what it does in these tests
+	large     = 5*piece + 12345
 )
+
+// stream opens a registry of which streams come in small pieces.
+func stream(t testing.TB, reg *Server, o fetch.Options) *fetch.Source {
+	t.Helper()
+	s := open(t, reg.Host+"/a/b:c", o)
+	s.Pieces(piece)
+	return s
+}
 
 // TestRange streams blobs whole and in part, through faults, and counts the
 // requests: one for each piece, and one more for each time a piece is cut.
@@ -38,7 +47,7 @@ func TestRange(t *testing.T) {
 		{"beyond the end", nil, piece, 1 << 62, nil, 5},
 		{"nothing", nil, 100, 0, nil, 0},
 		{"nothing at the end", nil, large, 1, nil, 0},
-		{"each answer is cut", Cut(3 << 20), 0, 2 * piece, nil, 6},
+		{"each answer is cut", Cut(96 << 10), 0, 2 * piece, nil, 6},
 		{"short is not the end", Times(1, Short(5000)), 0, 20_000, nil, 2},
 		{"some 503", Times(3, Status(503)), 0, 2 * piece, nil, 5}, // Attempts allow two for the first piece
 		{"range ignored", IgnoreRange(), piece, 2 * piece, nil, 1},
@@ -58,7 +67,7 @@ func TestRange(t *testing.T) {
 			if c.name == "some 503" {
 				retry.Attempts = 4
 			}
-			b := openBlob(t, open(t, reg.Host+"/a/b:c", fetch.Options{Retry: retry}), d)
+			b := openBlob(t, stream(t, reg, fetch.Options{Retry: retry}), d)
 			r := b.Range(c.off, c.n)
 			defer r.Close()
 			got, err := io.ReadAll(r)
@@ -88,7 +97,7 @@ func TestRangeIgnored(t *testing.T) {
 	reg := Start(t, Options{})
 	d := reg.PutBlob("", data)
 	reg.Use(IgnoreRange())
-	s := open(t, reg.Host+"/a/b:c", fetch.Options{})
+	s := stream(t, reg, fetch.Options{})
 	b := openBlob(t, s, d)
 	for range 2 {
 		readAll(t, b, data)
@@ -116,9 +125,10 @@ func readAll(t *testing.T, b *fetch.Blob, want []byte) {
 	}
 }
 
-// TestRangeIsReader reads a stream in all the ways there are.
+// TestRangeIsReader reads a stream in all the ways there are, and counts the
+// requests for its pieces, which are of full size here.
 func TestRangeIsReader(t *testing.T) {
-	data := noise(2*piece + 100)
+	data := noise(2*fullPiece + 100)
 	reg := Start(t, Options{CDN: true})
 	b := openBlob(t, open(t, reg.Host+"/a/b:c", fetch.Options{}), reg.PutBlob("", data))
 	for _, n := range []int64{1000, int64(len(data))} {
@@ -132,6 +142,9 @@ func TestRangeIsReader(t *testing.T) {
 		}
 		r.Close()
 	}
+	if n := reg.Count(CDN); n != 1+3 {
+		t.Errorf("%d requests for pieces", n)
+	}
 }
 
 // TestRangeClosed leaves streams before their end: their requests end too.
@@ -139,9 +152,9 @@ func TestRangeClosed(t *testing.T) {
 	data := noise(large)
 	reg := Start(t, Options{})
 	d := reg.PutBlob("", data)
-	reg.Use(Stall(1 << 20))
-	for _, n := range []int64{1000, 2 << 20, large} {
-		b := openBlob(t, open(t, reg.Host+"/a/b:c", fetch.Options{}), d)
+	reg.Use(Stall(96 << 10))
+	for _, n := range []int64{1000, 100 << 10, large} {
+		b := openBlob(t, stream(t, reg, fetch.Options{}), d)
 		r := b.Range(0, n)
 		if _, err := io.ReadFull(r, make([]byte, 100)); err != nil {
 			t.Error(err)
@@ -163,15 +176,17 @@ func TestRangeClosedReading(t *testing.T) {
 	reg := Start(t, Options{})
 	d := reg.PutBlob("", noise(large))
 	for _, fault := range []Fault{Stall(100), Latency(time.Hour)} {
-		reg.Use(On(Blob, fault))
 		for _, n := range []int64{1000, large} {
-			r := openBlob(t, open(t, reg.Host+"/a/b:c", fetch.Options{}), d).Range(0, n)
+			arrival, arrived := arrives()
+			reg.Heal()
+			reg.Use(arrival, fault)
+			r := openBlob(t, stream(t, reg, fetch.Options{}), d).Range(0, n)
 			failed := make(chan error)
 			go func() {
 				_, err := io.Copy(io.Discard, r)
 				failed <- err
 			}()
-			time.Sleep(20 * time.Millisecond)
+			<-arrived
 			if err := r.Close(); err != nil {
 				t.Error(err)
 			}
@@ -186,11 +201,15 @@ func TestRangeClosedReading(t *testing.T) {
 func TestRangeBlobClosed(t *testing.T) {
 	reg := Start(t, Options{})
 	d := reg.PutBlob("", noise(large))
-	reg.Use(Stall(1 << 20))
-	b := openBlob(t, open(t, reg.Host+"/a/b:c", fetch.Options{}), d)
+	arrival, arrived := arrives()
+	reg.Use(arrival, Stall(96<<10))
+	b := openBlob(t, stream(t, reg, fetch.Options{}), d)
 	r := b.Range(0, large)
 	defer r.Close()
-	time.AfterFunc(50*time.Millisecond, func() { b.Close() })
+	go func() {
+		<-arrived
+		b.Close()
+	}()
 	if _, err := io.Copy(io.Discard, r); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
@@ -201,7 +220,7 @@ func TestManyStreams(t *testing.T) {
 	data := noise(large)
 	reg := Start(t, Options{CDN: true, Auth: Auth{Mode: Bearer, Uses: 2}})
 	d := reg.PutBlob("", data)
-	s := open(t, reg.Host+"/a/b:c", fetch.Options{})
+	s := stream(t, reg, fetch.Options{})
 	concurrently(t, 4, func(int) error {
 		b, err := s.Blob(context.Background(), ocispec.Descriptor{Digest: d.Digest, Size: d.Size})
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 // have some 100,000.
 const (
 	maxTags     = 1 << 20
-	maxTagPages = 10_000
+	maxTagPages = 2000 // such a repository's, of 50 tags each
 	tagPage     = 1000 // as many as registries that check it let one ask for
 )
 
