@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	lt "ocifs.dev/ocifs/tests/layertest"
+	"ocifs.dev/ocifs/tests/registrytest"
 )
 
 var probe struct {
@@ -318,6 +319,28 @@ func TestRunKilled(t *testing.T) {
 			}
 			u.nothingLeft(t, mark)
 		}
+	}
+}
+
+// TestRunKilledEarly ends a container that has not begun, while the image is
+// being fetched.
+func TestRunKilledEarly(t *testing.T) {
+	runtime := needContainers(t)[0]
+	for s, code := range map[syscall.Signal]int{syscall.SIGKILL: -1, syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		reg := served(t, registrytest.Options{})
+		reg.Use(registrytest.On(registrytest.Blob, registrytest.Stall(0)))
+		u := newUser(t)
+		cmd := u.command(t, "run", "--runtime", runtime, reg.Host+"/app:p1", "x")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "a request", func() bool { return len(reg.Requests(registrytest.Blob)) > 0 })
+		cmd.Process.Signal(s)
+		cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != code {
+			t.Errorf("%v: exit %d, want %d", s, got, code)
+		}
+		u.nothingLeft(t, u.home+"/state")
 	}
 }
 

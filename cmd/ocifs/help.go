@@ -75,15 +75,14 @@ func commandHelp(b *strings.Builder, path []*cli.Command) {
 		flagHelp(b, c.Flags, categoryRegistry, "flags for registries")
 	}
 	flagHelp(b, c.Flags, categoryGlobal, "flags of every command")
-	where := "anywhere on the line"
+	where := "anywhere on the line; what follows -- is no flag"
 	if own, ok := strings.CutSuffix(c.ArgsUsage, programArgs); ok {
-		where = "up to " + own[strings.LastIndexByte(strings.TrimSpace(own), ' ')+1:] + "(the rest is the program's)"
+		names := strings.Fields(own)
+		where = "before " + names[len(names)-1] + "; all that follows it is the program's"
 	}
-	fmt.Fprintf(b, `
-Flags may stand %s; what follows -- is no flag. Each can be
-given in the environment, too: --state-dir as OCIFS_STATE_DIR (but not what
-says which mounts to unmount, or what to write where).
-`, where)
+	foot := "Flags may stand " + where + ". Each can be given in the environment, too: --state-dir as OCIFS_STATE_DIR" +
+		" (but not what says which mounts to unmount, what to write where, or what a container is like)."
+	fmt.Fprintf(b, "\n%s\n", strings.Join(wrap(foot, helpWidth), "\n"))
 	fmt.Fprintf(b, "\nexit codes:\n%s", exitTable)
 }
 
@@ -110,7 +109,7 @@ func flagHelp(b *strings.Builder, flags []cli.Flag, category, title string) {
 		}
 		name := strings.TrimSpace(spelled(f.Names()) + " " + value)
 		if _, ok := f.(optionalFlag); ok {
-			name = fmt.Sprintf("%s[=%s]", spelled(f.Names()), value)
+			name = fmt.Sprintf("%s[=%s]", strings.TrimSpace(spelled(f.Names())), value)
 		}
 		lines := wrap(usage+defaultOf(f), helpWidth-helpColumn)
 		fmt.Fprintf(b, "  %-*s", helpColumn-2, name)

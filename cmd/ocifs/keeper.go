@@ -104,6 +104,9 @@ func keep(ctx context.Context) error {
 		cancel(errors.New("the one who asked for it has gone"))
 	}()
 	code, err := k.run(ctx, signals)
+	if ctx.Err() != nil {
+		k.leave()
+	}
 	if err != nil {
 		k.voice.fail(ctx, err)
 		return reported(exitFailure)
@@ -225,7 +228,6 @@ func (k *keeper) oversee(ctx context.Context, cmd *exec.Cmd, signals <-chan os.S
 			k.remove()
 			cmd.Process.Kill()
 			<-ended
-			k.leave()
 			return exitSignal + int(syscall.SIGKILL), nil
 		case <-ended:
 			status := cmd.ProcessState.Sys().(syscall.WaitStatus)

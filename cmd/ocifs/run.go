@@ -28,6 +28,8 @@ uses this machine's network, unless --network=none. It is as well kept apart as 
 runtime does it, without a filter of system calls: for programs one trusts.
 
 Signals are passed on; who sends the third SIGINT or SIGTERM ends the container.
+Beside the program's exit codes there are those below, with an error that says why,
+126 for a program that cannot be run, and 127 for one that is not there.
 
 A user other than root is root of a user namespace in there, with the other users
 that newuidmap (package uidmap) and /etc/subuid give; without those, alone. That

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -65,8 +66,12 @@ const version = "1.0.2"
 // directory of which rootfs is the image's root.
 //
 // Errors are about what the image or the options ask for: ErrNoProgram,
-// ErrNoUser, ErrNotMapped, and of reading the image's files.
+// ErrNoUser, ErrNotMapped, and of reading the image's files; one that isn't for
+// Linux is image.ErrUnsupported.
 func New(img *image.Image, o Options) (*specs.Spec, error) {
+	if system := img.Manifest().Config.OS; system != "" && system != "linux" {
+		return nil, fmt.Errorf("%w: a container of an image for %q", image.ErrUnsupported, system)
+	}
 	config := img.Manifest().Config.Config
 	process, err := process(img, o)
 	if err != nil {

@@ -95,6 +95,10 @@ func TestProcess(t *testing.T) {
 	if _, err := New(open(t, ocispec.Image{}), Options{}); !errors.Is(err, ErrNoProgram) {
 		t.Errorf("no program: %v", err)
 	}
+	solaris := ocispec.Image{Platform: ocispec.Platform{OS: "solaris"}}
+	if _, err := New(open(t, solaris), Options{Args: []string{"x"}}); !errors.Is(err, image.ErrUnsupported) {
+		t.Errorf("another system: %v", err)
+	}
 }
 
 // TestAnnotations goes through conversion.md's table.

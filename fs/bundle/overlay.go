@@ -1,10 +1,12 @@
 package bundle
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -94,17 +96,28 @@ func escape(path string) string {
 }
 
 // Namespace tells how many ids, from 0, the user namespace of this process
-// has, and whether it is another than the initial one.
+// has, of users and groups alike, and whether it is another than the initial
+// one.
 func Namespace() (ids int64, inside bool, err error) {
-	maps, err := user.CurrentProcessUIDMap()
+	uids, err := user.CurrentProcessUIDMap()
 	if err != nil {
 		return 0, false, err
 	}
-	for _, m := range maps { // in the order they were written: ours ascend
+	gids, err := user.CurrentProcessGIDMap()
+	if err != nil {
+		return 0, false, err
+	}
+	initial := len(uids) == 1 && uids[0] == user.IDMap{Count: 1<<32 - 1}
+	return min(upTo(uids), upTo(gids)), !initial, nil
+}
+
+// upTo is the first id from 0 on that isn't mapped.
+func upTo(maps []user.IDMap) (ids int64) {
+	slices.SortFunc(maps, func(a, b user.IDMap) int { return cmp.Compare(a.ID, b.ID) })
+	for _, m := range maps {
 		if m.ID == ids {
 			ids += m.Count
 		}
 	}
-	initial := len(maps) == 1 && maps[0] == user.IDMap{Count: 1<<32 - 1}
-	return ids, !initial, nil
+	return ids
 }
