@@ -3,6 +3,8 @@ package convert
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
+	"slices"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -72,14 +74,14 @@ func indexed(m *image.Manifest, note string, x []byte) (*Indexed, error) {
 }
 
 // Root makes the image index of images, in that order, and behind them their
-// indexes. ErrNoLayer says that there are none of these.
+// indexes; images of the same layers have the same ocifs index. ErrNoLayer says that there are none of these.
 func Root(images []*Indexed) ([]byte, error) {
 	x := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	for _, m := range images {
 		x.Manifests = append(x.Manifests, m.image)
 	}
 	for _, m := range images {
-		if m.Index != nil {
+		if m.Index != nil && !slices.ContainsFunc(x.Manifests, func(d ocispec.Descriptor) bool { return reflect.DeepEqual(d, m.index) }) {
 			x.Manifests = append(x.Manifests, m.index)
 		}
 	}
