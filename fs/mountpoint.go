@@ -117,13 +117,13 @@ func dead(fd int) bool {
 	}
 	result := make(chan error, 1)
 	go func() {
-		defer unix.Close(fd)
 		_, err := retry(func() (int, error) {
 			// The attributes of a dead mount's root are still in the
 			// kernel's cache. FORCE_SYNC has it ask the server.
 			var st unix.Statx_t
 			return 0, unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
 		})
+		unix.Close(fd) // first: it keeps the mount busy
 		result <- err
 	}()
 	patience := time.NewTimer(2 * time.Second)

@@ -38,3 +38,14 @@ func inNamespaceOf(r *record, f func() error) error {
 	}()
 	return <-done
 }
+
+// inOtherNamespace reports whether a process is known to be in another mount
+// namespace than this one.
+func inOtherNamespace(pid int) bool {
+	ours, err := os.Readlink("/proc/thread-self/ns/mnt")
+	if err != nil {
+		return false
+	}
+	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	return err == nil && theirs != ours
+}

@@ -46,7 +46,7 @@ func (r *record) place(table fs.Table) place {
 	if !running {
 		return place{state: stateDead}
 	}
-	if theirs, err := fs.TableOf(r.PID); err == nil {
+	if theirs, err := fs.TableOf(r.PID); err == nil && inOtherNamespace(r.PID) {
 		if m := r.in(theirs); m != nil {
 			return place{stateElsewhere, m, nil}
 		}
@@ -63,7 +63,7 @@ func isOverlay(m *mountinfo.Info) bool {
 // in is the record's mount in a table: at its mountpoint, or where it has been
 // moved to, or bound; nil if it is not there.
 func (r *record) in(table fs.Table) *mountinfo.Info {
-	ours := slices.DeleteFunc(table.Ours(), func(m *mountinfo.Info) bool { return fs.Device(m) != r.Device })
+	ours := slices.DeleteFunc(table.Ours(), func(m *mountinfo.Info) bool { return !r.means(m) })
 	for _, m := range ours {
 		if m.Mountpoint == r.Mountpoint {
 			return m
@@ -75,13 +75,21 @@ func (r *record) in(table fs.Table) *mountinfo.Info {
 	return nil
 }
 
+// means reports whether m shows what the record's mount does. The kernel gives
+// the number of a device that is gone to the next one, so the image has to be
+// the same, too, if its name is one that mount tables have as it is.
+func (r *record) means(m *mountinfo.Info) bool {
+	const longest = 1024
+	return fs.Device(m) == r.Device && (m.Source == r.Ref || len(r.Ref) > longest || !plain(r.Ref))
+}
+
 // recordOfMount is the record of a mount in our table.
 func recordOfMount(records []record, m *mountinfo.Info) *record {
 	var found *record
 	for i := range records {
 		r := &records[i]
 		// A killed daemon's device may be another's by now.
-		if r.Device == fs.Device(m) && (found == nil || r.running()) {
+		if r.means(m) && (found == nil || r.running()) {
 			found = r
 		}
 	}

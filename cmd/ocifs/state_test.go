@@ -126,18 +126,20 @@ func TestStates(t *testing.T) {
 		{ID: 1, Mountpoint: "/", FSType: "ext4"},
 		{ID: 2, Parent: 1, Mountpoint: "/m", FSType: fs.Type, Source: "img", Minor: 50},
 		{ID: 3, Parent: 1, Mountpoint: "/other", FSType: fs.Type, Source: "x", Minor: 51},
-		{ID: 4, Parent: 1, Mountpoint: "/old", FSType: fs.Type, Minor: 52},
+		{ID: 4, Parent: 1, Mountpoint: "/old", FSType: fs.Type, Source: "img", Minor: 52},
 		{ID: 5, Parent: 4, Mountpoint: "/old", FSType: "tmpfs", Minor: 53},
-		{ID: 6, Parent: 1, Mountpoint: "/new", FSType: fs.Type, Minor: 54},
+		{ID: 6, Parent: 1, Mountpoint: "/new", FSType: fs.Type, Source: "img", Minor: 54},
 	}
 	live := thisProcess(t, "/m")
-	live.Device = "0:50"
+	live.Device, live.Ref = "0:50", "img"
 	reused := live
 	reused.PIDStart-- // somebody else had the pid before
 	detached := thisProcess(t, "/gone")
 	detached.Device = "0:99"
+	another := thisProcess(t, "/m") // had the device before
+	another.Device, another.Ref = "0:50", "other"
 	under := thisProcess(t, "/old")
-	under.Device = "0:52"
+	under.Device, under.Ref = "0:52", "img"
 	deadUnder := under
 	deadUnder.PIDStart--
 	moved := live
@@ -162,7 +164,7 @@ func TestStates(t *testing.T) {
 		want string
 	}{
 		{"live", live, stateOK}, {"reused", reused, stateDead}, {"detached", detached, stateDetached}, {"zombie", zombie, stateDead},
-		{"under another", under, stateCovered}, {"dead, under another", deadUnder, stateCovered}, {"moved", moved, stateOK},
+		{"under another", under, stateCovered}, {"dead, under another", deadUnder, stateCovered}, {"moved", moved, stateOK}, {"with another's device", another, stateDetached},
 	} {
 		if got := c.r.place(table).state; got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)

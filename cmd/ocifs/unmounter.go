@@ -206,32 +206,30 @@ func (m unmounter) leftOver(ctx context.Context, r *record) error {
 }
 
 // wait waits for the daemon to end, and removes its record if it could not. It
-// does not wait for one that has more to serve: a mount bound to another place,
-// a copy in another namespace.
+// does not wait long for one that has more to serve: a mount bound to another
+// place, a copy in another namespace.
 func (m unmounter) wait(ctx context.Context, r *record) error {
-	patience := 30 * grace
-	if m.lazy {
-		patience = grace
+	ended, err := waitProcess(ctx, r, grace)
+	if err == nil && !ended && !m.lazy && !m.more(r) {
+		ended, err = waitProcess(ctx, r, 30*grace)
 	}
-	if table, err := fs.ReadTable(); err == nil {
-		switch p := r.place(table); {
-		case p.state == stateElsewhere:
-			m.u.note("process %d goes on: the image is mounted in another mount namespace, too", r.PID)
-			return nil
-		case p.mount != nil && r.running():
-			m.u.note("process %d goes on: the image is mounted on %s, too", r.PID, quote(p.mount.Mountpoint))
-			return nil
-		}
-	}
-	ended, err := waitProcess(ctx, r, patience)
 	switch {
 	case err != nil:
 		return err
 	case ended:
 		return m.dir.remove(r.ID)
+	case m.more(r):
+		m.u.note("process %d goes on: the image is still mounted elsewhere", r.PID)
+		return nil
 	}
 	m.u.note("process %d goes on until the last user of %s is gone", r.PID, quote(r.Mountpoint))
 	return nil
+}
+
+// more reports whether the daemon has a mount still.
+func (m unmounter) more(r *record) bool {
+	table, err := fs.ReadTable()
+	return err == nil && r.place(table).mount != nil
 }
 
 func notMounted(path string, other bool) error {
