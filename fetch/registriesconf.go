@@ -169,11 +169,12 @@ func (p *confPlace) check() error {
 	return nil
 }
 
-// find returns the rule for a name in full: that with the longest prefix.
+// find returns the rule for a name in full: that with the longest prefix. Of a
+// host and a wildcard of the same length it is the wildcard's, as in Podman.
 func (c *registriesConf) find(name string) (best rule, ok bool) {
-	for prefix, r := range c.rules {
+	for _, prefix := range slices.Sorted(maps.Keys(c.rules)) {
 		if matchPrefix(name, prefix) > 0 && (!ok || len(prefix) > len(best.Prefix)) {
-			best, ok = r, true
+			best, ok = c.rules[prefix], true
 		}
 	}
 	return best, ok

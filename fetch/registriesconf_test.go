@@ -121,6 +121,8 @@ func TestRegistriesConf(t *testing.T) {
 		{"[[registry]]\nprefix='*.example.com'\ninsecure=true", "example.com/x:1", "example.com/x:1"},
 		{"[[registry]]\nprefix='*.example.com'\ninsecure=true", "blah.example.com.evil.org/x:1", "blah.example.com.evil.org/x:1"},
 		{"[[registry]]\nprefix='*.example.com'\ninsecure=true", "evil.org/a.example.com/x:1", "evil.org/a.example.com/x:1"},
+		{"[[registry]]\nlocation='a.example.com'\n[[registry]]\nprefix='*.example.com'\ninsecure=true", "a.example.com/x:1", "a.example.com/x:1 insecure"},
+		{"[[registry]]\nlocation='ab.example.com'\n[[registry]]\nprefix='*.example.com'\ninsecure=true", "ab.example.com/x:1", "ab.example.com/x:1"},
 		{"[[registry]]\nprefix='*.example.com'\nlocation='all.org/e'", "blah.example.com/foo:1", "all.org/e/foo:1"},
 		{"[[registry]]\nprefix='example.*.com'\nlocation='b.io'", "x/y:1", "error: wildcard"},
 		{"[[registry]]\nprefix='*.example.com/foo'\nlocation='b.io'", "x/y:1", "error: wildcard"},
