@@ -82,6 +82,19 @@ func (b *Blob) Range(off, n int64) io.ReadCloser {
 	return &ranged{r: b.m.stream(off, n), left: n, failed: b.failed}
 }
 
+// Distrust says that what was read of r, which Range has returned, was wrong.
+// It returns true if another server may have the right bytes: then whoever gave
+// these is not asked for this blob again, and it may be read once more. That can
+// be said of one stream once.
+func (b *Blob) Distrust(r io.ReadCloser) bool {
+	if stream, ok := r.(*ranged); ok {
+		if of, ok := stream.r.(*mirroredStream); ok {
+			return of.distrust()
+		}
+	}
+	return false
+}
+
 // Close ends all reads that are under way.
 func (b *Blob) Close() error { return b.m.Close() }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,14 +24,15 @@ type mirroredBlob struct {
 // A blobCopy is the blob in one of the registries.
 type blobCopy struct {
 	*remote
-	at *standby
+	at    *standby
+	wrong atomic.Bool // it is something else
 }
 
 func (m *mirrored) blob(ctx context.Context, d ocispec.Descriptor) (medium, error) {
 	b := &mirroredBlob{m: m, name: string(d.Digest), ctx: ctx}
 	for _, s := range m.list {
 		if s.pull {
-			b.copies = append(b.copies, &blobCopy{s.registry.remote(ctx, d), s})
+			b.copies = append(b.copies, &blobCopy{remote: s.registry.remote(ctx, d), at: s})
 		}
 	}
 	if len(b.copies) == 0 {
@@ -39,28 +41,47 @@ func (m *mirrored) blob(ctx context.Context, d ocispec.Descriptor) (medium, erro
 	return b, nil
 }
 
-// order lists the copies in the order in which to try them.
+// order lists the copies in the order in which to try them: what is down comes
+// late, and what is known to be wrong not at all, unless there is nothing else.
 func (b *mirroredBlob) order() []*blobCopy {
 	var list, down []*blobCopy
-	if last := b.last.Load(); last != nil && !last.at.isDown() {
+	if last := b.last.Load(); last != nil && !last.at.isDown() && !last.wrong.Load() {
 		list = append(list, last)
 	}
 	for i, c := range b.copies {
 		switch {
-		case len(list) > 0 && c == list[0]:
+		case len(list) > 0 && c == list[0] || c.wrong.Load():
 		case c.at.isDown() && i < len(b.copies)-1:
 			down = append(down, c)
 		default:
 			list = append(list, c)
 		}
 	}
-	return append(list, down...)
+	if list = append(list, down...); len(list) == 0 {
+		return b.copies
+	}
+	return list
 }
 
-func (b *mirroredBlob) worked(c *blobCopy) {
-	if b.last.Swap(c) != c {
-		b.m.tell.got(b.name, c.at)
+func (s *mirroredStream) worked(c *blobCopy) {
+	if len(s.gave) == 0 || s.gave[len(s.gave)-1] != c {
+		s.gave = append(s.gave, c)
 	}
+	if s.b.last.Swap(c) != c {
+		s.b.m.tell.got(s.b.name, c.at)
+	}
+}
+
+// distrust gives up the copies that the stream is of, and reports whether there
+// are others. The stream has been read, and by nobody any more.
+func (s *mirroredStream) distrust() bool {
+	for _, c := range s.gave {
+		if !c.wrong.Swap(true) {
+			s.b.m.tell.warn(fmt.Sprintf("%s: what %s gives for it is something else: not to be asked for it again", s.b.name, c.at.host))
+		}
+	}
+	another := slices.ContainsFunc(s.b.copies, func(c *blobCopy) bool { return !c.wrong.Load() })
+	return another && len(s.gave) > 0
 }
 
 func (b *mirroredBlob) ReadAt(p []byte, off int64) (n int, err error) {
@@ -93,6 +114,7 @@ type mirroredStream struct {
 	open     func(c *blobCopy, off, n int64) io.ReadCloser
 	off, end int64
 	order    []*blobCopy // to be tried, the current one first
+	gave     []*blobCopy // who gave bytes
 	blame    error       // what the repository itself has failed with or, if it has not, the first who has
 
 	mu     sync.Mutex // guards the fields below
@@ -108,7 +130,7 @@ func (s *mirroredStream) Read(p []byte) (int, error) {
 		}
 		n, err := r.Read(p)
 		if s.off += int64(n); n > 0 {
-			s.b.worked(s.order[0])
+			s.worked(s.order[0])
 			return n, nil // an error comes again
 		}
 		if err == nil {

@@ -122,7 +122,20 @@ func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put
 		r = begin(r)
 	}
 	defer r.Close()
-	return toc.Decode(r, windows, first, last, put)
+	err := toc.Decode(r, windows, first, last, put)
+	if isWrong(err) && l.blob.Distrust(r) {
+		return l.decode(toc, windows, first, last, put)
+	}
+	return err
+}
+
+// isWrong says whether err means that bytes of a blob are not what they should
+// be.
+func isWrong(err error) bool {
+	var blob *index.DigestError
+	var chunk *index.ChunkError
+	var format *index.FormatError
+	return errors.As(err, &blob) || errors.As(err, &chunk) || errors.As(err, &format)
 }
 
 const (

@@ -29,10 +29,20 @@ func (l *layer) build(ctx context.Context, p *planner) error {
 	return l.pass(ctx, p)
 }
 
-// pass reads the layer from where the image is kept.
+// pass reads the layer from where the image is kept: if what came is wrong,
+// once more from each other place that there is.
 func (l *layer) pass(ctx context.Context, p *planner) error {
-	whole := func() io.ReadCloser { return l.blob.Range(0, l.blob.Size()) }
-	return l.readWhole(ctx, p, whole, func(done int64) { p.o.progress(l.n, done, l.desc.Size) })
+	for {
+		var r io.ReadCloser
+		whole := func() io.ReadCloser {
+			r = l.blob.Range(0, l.blob.Size())
+			return r
+		}
+		err := l.readWhole(ctx, p, whole, func(done int64) { p.o.progress(l.n, done, l.desc.Size) })
+		if !isWrong(err) || !l.blob.Distrust(r) {
+			return err
+		}
+	}
 }
 
 // readWhole reads the layer from its first byte to its last. What it decodes is
