@@ -327,10 +327,12 @@ func TestRunKilled(t *testing.T) {
 func TestRunKilledEarly(t *testing.T) {
 	runtime := needContainers(t)[0]
 	for s, code := range map[syscall.Signal]int{syscall.SIGKILL: -1, syscall.SIGINT: 130, syscall.SIGTERM: 143} {
-		reg := served(t, registrytest.Options{})
+		reg := registrytest.Start(t, registrytest.Options{})
+		layer := lt.GzipLayer(lt.Tar(lt.File("f", "")))
+		reg.Push("app", "t", registrytest.Layer{Blob: layer.Blob, MediaType: layer.MediaType, DiffID: layer.DiffID})
 		reg.Use(registrytest.On(registrytest.Blob, registrytest.Stall(0)))
 		u := newUser(t)
-		cmd := u.command(t, "run", "--runtime", runtime, reg.Host+"/app:p1", "x")
+		cmd := u.command(t, "run", "--runtime", runtime, reg.Host+"/app:t", "x")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -382,7 +384,9 @@ func TestRunTerminal(t *testing.T) {
 func TestRunRefused(t *testing.T) {
 	runtimes := needContainers(t)
 	u := newUser(t)
-	ref := u.layoutOf(t, probeImage(t, ocispec.ImageConfig{Entrypoint: []string{}})) + ":probe"
+	layout := u.layoutOf(t, probeImage(t, ocispec.ImageConfig{Entrypoint: []string{}}),
+		lt.Artifact{Tag: "artifact", Type: "application/x-something", Blobs: []lt.Blob{{MediaType: "text/plain", Body: []byte("x")}}})
+	ref := layout + ":probe"
 	for _, c := range []struct {
 		code int
 		say  string
@@ -401,6 +405,7 @@ func TestRunRefused(t *testing.T) {
 		{exitUsage, "neither ro nor rw", "-v /tmp:/x:Z IMAGE probe"},
 		{exitUsage, "absolute", "-w x IMAGE probe"},
 		{exitUsage, "--name", "--name a/b IMAGE probe"},
+		{exitUnsupported, "application/x-something", layout + ":artifact x"},
 		{exitNotFound, "does not exist", "-v /no/such:/x IMAGE probe"},
 		{exitNotFound, "no such user", "-u mallory IMAGE probe"},
 		{exitNotFound, "no such user", "-u alice:mallory IMAGE probe"},

@@ -49,6 +49,8 @@ type bundleSpec struct {
 	Options  bundle.Options
 	Writable bool
 	Upper    string // where what is written goes; "": memory
+
+	made []string // by write
 }
 
 func makeBundle(ctx context.Context, u *ui, cc *cli.Context) error {
@@ -183,6 +185,9 @@ func (b *bundleSpec) write(img *openedImage) (overlay bool, err error) {
 	if o.Resolv, o.Hosts, err = networkFiles(b.Dir, o); err != nil {
 		return false, err
 	}
+	if filepath.Dir(o.Hosts) == b.Dir {
+		b.made = append(b.made, o.Hosts)
+	}
 	s, err := bundle.New(img.Image, o)
 	if err != nil {
 		return false, containerFailed(err, userName())
@@ -197,7 +202,11 @@ func (b *bundleSpec) write(img *openedImage) (overlay bool, err error) {
 			return false, noOverlay("an image without " + quote(missing[0]))
 		}
 	}
-	return overlay, bundle.Write(b.Dir, s)
+	if err := bundle.Write(b.Dir, s); err != nil {
+		return false, err
+	}
+	b.made = append(b.made, b.file(bundle.Config))
+	return overlay, nil
 }
 
 // undo removes what write has written. Without a bundle, there is nothing.
@@ -205,8 +214,9 @@ func (b *bundleSpec) undo() {
 	if b == nil {
 		return
 	}
-	os.Remove(b.file(bundle.Config))
-	os.Remove(b.file(hostsFile))
+	for _, name := range b.made {
+		os.Remove(name)
+	}
 }
 
 // hostsFile is the name of a bundle's own /etc/hosts.

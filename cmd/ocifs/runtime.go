@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -54,7 +53,7 @@ func lookProgram(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.Join(err)
+	return "", err
 }
 
 // bundles says whether the runtime reads bundles.

@@ -67,8 +67,11 @@ const version = "1.0.2"
 //
 // Errors are about what the image or the options ask for: ErrNoProgram,
 // ErrNoUser, ErrNotMapped, and of reading the image's files; one that isn't for
-// Linux is image.ErrUnsupported.
+// Linux, or no container image, is image.ErrUnsupported.
 func New(img *image.Image, o Options) (*specs.Spec, error) {
+	if kind := img.Manifest().ArtifactType; kind != "" {
+		return nil, fmt.Errorf("%w: a container of what is no image, but an artifact of type %q", image.ErrUnsupported, kind)
+	}
 	if system := img.Manifest().Config.OS; system != "" && system != "linux" {
 		return nil, fmt.Errorf("%w: a container of an image for %q", image.ErrUnsupported, system)
 	}
