@@ -371,7 +371,7 @@ func TestRunTerminal(t *testing.T) {
 	for _, runtime := range needContainers(t) {
 		u := newUser(t)
 		ref := u.layoutOf(t, probeImage(t, ocispec.ImageConfig{})) + ":probe"
-		cmd := exec.Command(script, "-qec", fmt.Sprintf("stty rows 33 cols 99; exec %s run -it --runtime %s %s tty", binary(t), runtime, ref), "/dev/null")
+		cmd := exec.Command(script, "-qec", fmt.Sprintf("stty rows 33 cols 99; exec %s run -it -u alice --runtime %s %s tty", binary(t), runtime, ref), "/dev/null")
 		cmd.Env, cmd.Dir = u.env, u.home
 		out, err := cmd.CombinedOutput()
 		if !strings.Contains(string(out), "99 33 true") || err != nil {

@@ -197,7 +197,7 @@ func (k *keeper) program(s *specs.Spec, rootfs string) (cmd *exec.Cmd, err error
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if k.Options.Terminal && !k.Runtime.bundles() {
-		k.terminal, err = newPTY(cmd)
+		k.terminal, err = newPTY(cmd, k.Dir, s.Process.User)
 	}
 	return cmd, err
 }

@@ -5,8 +5,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
@@ -18,22 +20,33 @@ type pty struct {
 	drained       chan struct{} // closed when all that the program said is out
 }
 
-// newPTY makes the controlling terminal of cmd, as large as ours.
-func newPTY(cmd *exec.Cmd) (*pty, error) {
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
+// newPTY makes the controlling terminal of cmd, as large as ours, which user may
+// open anew. It is one of a devpts of its own, for which dir is needed until it
+// is there: terminals of the machine's have owners that a user namespace may
+// not know.
+func newPTY(cmd *exec.Cmd, dir string, user specs.User) (_ *pty, err error) {
+	dir = filepath.Join(dir, "pts")
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	defer os.Remove(dir)
+	if err := unix.Mount("devpts", dir, "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0600,mode=0620"); err != nil {
+		return nil, mountf("terminal: devpts: %w", err)
 	}
-	p := &pty{master: master, drained: make(chan struct{})}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	p := &pty{drained: make(chan struct{})}
+	if p.master, err = os.OpenFile(filepath.Join(dir, "ptmx"), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		return nil, fmt.Errorf("terminal: %w", err)
+	}
+	err = unix.IoctlSetPointerInt(int(p.master.Fd()), unix.TIOCSPTLCK, 0)
 	if err == nil {
-		p.slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+		p.slave, err = os.OpenFile(filepath.Join(dir, "0"), os.O_RDWR|unix.O_NOCTTY, 0) // the first
+	}
+	if err == nil {
+		err = p.slave.Chown(int(user.UID), int(user.GID))
 	}
 	if err != nil {
-		master.Close()
+		p.master.Close()
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
 	p.resize()
