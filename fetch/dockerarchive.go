@@ -18,8 +18,10 @@ import (
 // were an OCI image, by a manifest made up for it.
 //
 // A layer's digest in that manifest is, for an uncompressed layer, the one
-// that the config has for it: a claim, which whoever reads the layer verifies
-// as every digest. Nobody claims anything for compressed layers, as some tools
+// that the config has for it: a claim of the archive's, which whoever reads the
+// layer verifies as every digest. Who has bytes of that digest already may use
+// them instead, as docker load does: they are what the config promises, whatever
+// the file is. Its size is the file's. Nobody claims anything for compressed layers, as some tools
 // write them; those are read once, at the beginning, to hash them.
 type dockerArchive struct {
 	*archive

@@ -310,7 +310,7 @@ func serverText(resp *http.Response) string {
 		e := doc.Errors[0]
 		return clean(clipTo(strings.Trim(e.Code+": "+e.Message, ": "), 300))
 	}
-	if strings.HasPrefix(mediaType(resp), "text/plain") {
+	if t := mediaType(resp); strings.HasPrefix(t, "text/plain") || resp.Header.Get("Content-Type") == "" {
 		line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
 		return clean(clip(line))
 	}

@@ -173,3 +173,12 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestHTTPToTLS passes on what a server with TLS says of requests without.
+func TestHTTPToTLS(t *testing.T) {
+	reg, _ := startTLS(t, Options{})
+	_, err := open(t, reg.Host+"/a/b:t", fetch.Options{Scheme: "http"}).Resolve(context.Background())
+	if err == nil || !strings.Contains(err.Error(), "sent an HTTP request to an HTTPS server") {
+		t.Error(err)
+	}
+}
