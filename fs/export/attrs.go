@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,8 +44,8 @@ func (c *Copier) fileAttrs(f *os.File, n tree.Node) error {
 // dirAttrs gives a directory everything, after all has been put into it.
 func (c *Copier) dirAttrs(p *place, n tree.Node) error {
 	err := c.fileAttrs(p.dir, n)
-	if err == nil {
-		err = c.times(p, ".", c.src.Tree().Attr(n))
+	if there(err) {
+		err = cmp.Or(c.times(p, ".", c.src.Tree().Attr(n)), err)
 	}
 	return sorted(err)
 }
@@ -67,24 +68,35 @@ func (c *Copier) nameAttrs(p *place, name string, n tree.Node) error {
 		}
 	}
 	err := c.xattrs(n, func(name string, value []byte) error { return unix.Lsetxattr(at, name, value, 0) })
-	if err != nil {
+	if !there(err) {
 		return err
 	}
-	return c.times(p, name, a)
+	return cmp.Or(c.times(p, name, a), err)
 }
 
 // xattrs sets extended attributes. Who isn't root may not set all, and not all
-// file systems have them: that is no failure of others than root.
+// file systems have them: that is no failure of others than root. Of several
+// that fail, the first is told.
 func (c *Copier) xattrs(n tree.Node, set func(name string, value []byte) error) error {
+	var failed error
 	for _, x := range c.src.Tree().Xattrs(n) {
 		err := set(x.Name, []byte(x.Value))
 		if err == nil || !c.root && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOTSUP)) {
 			continue
 		}
-		return fmt.Errorf("extended attribute %q: %w", x.Name, err)
+		failed = cmp.Or[error](failed, &lacking{fmt.Errorf("extended attribute %q: %w", x.Name, err)})
 	}
-	return nil
+	return failed
 }
+
+// A lacking is the problem of a file that is there, and lacks an attribute.
+type lacking struct{ err error }
+
+func (l *lacking) Error() string { return l.err.Error() }
+func (l *lacking) Unwrap() error { return l.err }
+
+// there says whether a file with this error is there.
+func there(err error) bool { return err == nil || errors.As(err, new(*lacking)) }
 
 // times sets the modification time, and the time of access to the same.
 func (c *Copier) times(p *place, name string, a tree.Attr) error {

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,10 +171,10 @@ func (c *Copier) make(ctx context.Context, top, p *place, name string, n tree.No
 	default:
 		err = c.special(p, as, n)
 	}
-	if err == nil && as != name {
-		err = p.root.Rename(as, name)
+	if there(err) && as != name {
+		err = cmp.Or(p.root.Rename(as, name), err)
 	}
-	if err != nil {
+	if !there(err) {
 		if !errors.Is(err, fs.ErrExist) { // what is there then is somebody else's
 			p.root.Remove(as)
 		}
@@ -182,7 +183,7 @@ func (c *Copier) make(ctx context.Context, top, p *place, name string, n tree.No
 	if c.Files++; a.Nlink > 1 {
 		c.first[n] = p.path + name
 	}
-	return nil
+	return sorted(err)
 }
 
 // free is the name under which a file can be made that is to be called name:
@@ -272,11 +273,11 @@ func (c *Copier) regular(ctx context.Context, p *place, name string, n tree.Node
 	if err == nil && c.Archive {
 		err = c.fileAttrs(f, n)
 	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	if cerr := f.Close(); there(err) {
+		err = cmp.Or(cerr, err)
 	}
-	if err == nil && c.Archive {
-		err = c.times(p, name, a)
+	if there(err) && c.Archive {
+		err = cmp.Or(c.times(p, name, a), err)
 	}
 	return err
 }
