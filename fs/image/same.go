@@ -1,0 +1,54 @@
+package image
+
+import (
+	"bytes"
+	"slices"
+
+	"ocifs.dev/ocifs/fs/tree"
+)
+
+// Same says whether the regular files a of m and b of o, of the same size, have
+// the same content, where that is known without reading either: they are the
+// same bytes of the same layer, or tables of contents have the digests of all
+// their chunks. Two layers with one diffID are one, however they are stored.
+func (m *Image) Same(a tree.Node, o *Image, b tree.Node) (same, known bool) {
+	d, e := m.tree.Data(a), o.tree.Data(b)
+	if d.Stored() == 0 && e.Stored() == 0 {
+		return true, true
+	}
+	if !slices.Equal(d.Extents, e.Extents) || (d.Extents == nil) != (e.Extents == nil) {
+		return false, false
+	}
+	l, k := m.layers[d.Layer], o.layers[e.Layer]
+	if d.Off == e.Off && l.sameSpace(k) {
+		return true, true
+	}
+	return l.sameSums(d.Off, k, e.Off, d.Stored())
+}
+
+// sameSpace says whether two layers decode to the same bytes.
+func (l *layer) sameSpace(k *layer) bool {
+	if l.key != "" && l.key == k.key {
+		return true
+	}
+	return !l.origin.files() && !k.origin.files() && l.diffID == k.diffID
+}
+
+// sameSums compares n bytes of two layers by their chunks' digests, if they
+// have any and lie in the same way.
+func (l *layer) sameSums(off int64, k *layer, at, n int64) (same, known bool) {
+	i, j := l.toc.At(off), k.toc.At(at)
+	for end := off + n; off < end; i, j = i+1, j+1 {
+		sum, other := l.toc.Sum(i), k.toc.Sum(j)
+		from, to := l.toc.Bounds(i)
+		begin, stop := k.toc.Bounds(j)
+		if sum == nil || other == nil || from != off || begin != at || to > end || to-from != stop-begin {
+			return false, false
+		}
+		if !bytes.Equal(sum, other) {
+			return false, true
+		}
+		off, at = to, stop
+	}
+	return true, true
+}
