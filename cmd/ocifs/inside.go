@@ -84,15 +84,17 @@ type fileInfo struct {
 }
 
 // info is what there is to say of a file at a path.
-func (i *openedImage) info(name string, n tree.Node) fileInfo {
-	a := i.Tree().Attr(n)
+func (i *openedImage) info(name string, n tree.Node) fileInfo { return infoAt(i.Tree(), name, n) }
+
+func infoAt(t *tree.Tree, name string, n tree.Node) fileInfo {
+	a := t.Attr(n)
 	f := fileInfo{
 		Type: typeNames[a.Mode&index.ModeType], Mode: fmt.Sprintf("%04o", a.Mode&index.ModePerm),
 		UID: a.UID, GID: a.GID, Size: sizeOf(a), ModTime: modTime(a).Format(time.RFC3339Nano),
 		Inode: n.Inode(), Links: a.Nlink, Layer: a.Layer,
 	}
 	f.Path, f.PathBase64 = forJSON(name)
-	f.Target, f.TargetBase64 = forJSON(i.Tree().Readlink(n))
+	f.Target, f.TargetBase64 = forJSON(t.Readlink(n))
 	if t := a.Mode & index.ModeType; t == index.ModeChar || t == index.ModeBlock {
 		f.Device = fmt.Sprintf("%d:%d", a.Major, a.Minor)
 	}

@@ -79,6 +79,7 @@ func newApp() *cli.App {
 			leaf(withView(duCommand()), 1, many),
 			leaf(withView(cpCommand()), 1, many),
 			leaf(withView(exportCommand()), 1, many),
+			leaf(withView(diffCommand()), 2, 3),
 			leaf(inspectCommand(), 1, 1),
 			leaf(layersCommand(), 1, 1),
 			leaf(historyCommand(), 1, 1),

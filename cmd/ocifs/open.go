@@ -103,9 +103,10 @@ func absoluteRef(ref string) (string, error) {
 // An openedImage is an image with all it stands on.
 type openedImage struct {
 	*image.Image
-	spec  imageSpec
-	src   *fetch.Source
-	store *cache.Store
+	spec   imageSpec
+	src    *fetch.Source
+	store  *cache.Store
+	chosen *image.Selection // nil until choose
 }
 
 // openImage opens an image, whose reads ctx bounds until it is closed.
@@ -114,22 +115,44 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 	if err != nil {
 		return nil, err
 	}
-	o := image.Options{View: s.View, Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Findings: s.findings(h.warn)}
-	selected, err := image.Select(ctx, img.src, img.store, o)
-	if err == nil {
-		h.log.Debug("resolved", slog.String("image", img.src.Name()), slog.String("manifest", selected.Manifest().Descriptor.Digest.String()))
-		o.Progress = steps(selected.Layers(), h.step)
-		img.Image, err = selected.Open(ctx, o)
-	}
-	if err != nil {
+	if err := img.choose(ctx, h); err != nil {
 		defer img.Close()
-		return nil, img.named(viewFailed(err, s.View))
+		return nil, err
 	}
-	if n := img.store.Short(); n > 0 {
-		h.warn(fmt.Sprintf("the disk of the cache %s is full: %s of layers are not kept, and come again when they are read; "+
-			"make room there, or choose another directory with --cache-dir", quote(s.CacheDir), bytesOf(n)))
+	if err := img.openChosen(ctx, h); err != nil {
+		defer img.Close()
+		return nil, err
 	}
 	return img, nil
+}
+
+// options are the image.Options that s stands for.
+func (s imageSpec) options(h hooks) image.Options {
+	return image.Options{View: s.View, Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Findings: s.findings(h.warn)}
+}
+
+// choose decides what is shown of what the reference leads to. No layer is
+// opened.
+func (i *openedImage) choose(ctx context.Context, h hooks) (err error) {
+	if i.chosen, err = image.Select(ctx, i.src, i.store, i.spec.options(h)); err != nil {
+		return i.named(viewFailed(err, i.spec.View))
+	}
+	h.log.Debug("resolved", slog.String("image", i.src.Name()), slog.String("manifest", i.chosen.Manifest().Descriptor.Digest.String()))
+	return nil
+}
+
+// openChosen opens what was chosen.
+func (i *openedImage) openChosen(ctx context.Context, h hooks) (err error) {
+	o := i.spec.options(h)
+	o.Progress = steps(i.chosen.Layers(), h.step)
+	if i.Image, err = i.chosen.Open(ctx, o); err != nil {
+		return i.named(viewFailed(err, i.spec.View))
+	}
+	if n := i.store.Short(); n > 0 {
+		h.warn(fmt.Sprintf("the disk of the cache %s is full: %s of layers are not kept, and come again when they are read; "+
+			"make room there, or choose another directory with --cache-dir", quote(i.spec.CacheDir), bytesOf(n)))
+	}
+	return nil
 }
 
 // named puts the image's name before an error that has none.

@@ -23,7 +23,7 @@ func (m *Image) Prefetch(ctx context.Context, files iter.Seq[tree.Node]) error {
 	for n := range files {
 		d := m.tree.Data(n)
 		size := d.Stored()
-		if size == 0 {
+		if size == 0 || d.Layer >= len(m.layers) {
 			continue
 		}
 		toc := m.layers[d.Layer].toc

@@ -19,6 +19,9 @@ func (m *Image) Same(a tree.Node, o *Image, b tree.Node) (same, known bool) {
 	if !slices.Equal(d.Extents, e.Extents) || (d.Extents == nil) != (e.Extents == nil) {
 		return false, false
 	}
+	if d.Layer >= len(m.layers) || e.Layer >= len(o.layers) {
+		return false, false // of a file that is in no layer
+	}
 	l, k := m.layers[d.Layer], o.layers[e.Layer]
 	if d.Off == e.Off && l.sameSpace(k) {
 		return true, true
@@ -31,7 +34,7 @@ func (l *layer) sameSpace(k *layer) bool {
 	if l.key != "" && l.key == k.key {
 		return true
 	}
-	return !l.origin.files() && !k.origin.files() && l.diffID == k.diffID
+	return !l.origin.files() && !k.origin.files() && l.diffID != "" && l.diffID == k.diffID
 }
 
 // sameSums compares n bytes of two layers by their chunks' digests, if they
