@@ -87,7 +87,7 @@ func plainUsage(err error) string {
 // they would change what another command does, or undo a mount.
 var noEnv = map[string]bool{
 	"all": true, "lazy": true, "format": true, "level": true, "out": true, "to": true, "local": true, "dry-run": true,
-	"all-platforms": true, "compose": true, "subpath": true,
+	"all-platforms": true, "compose": true, "subpath": true, "artifact-type": true, "depth": true, "table": true,
 	// of those that look inside
 	"name": true, "iname": true, "path": true, "type": true, "size": true, "perm": true, "uid": true, "gid": true,
 	"newer": true, "xattr": true, "layer": true, "max-depth": true, "print0": true, "summarize": true, "by-layer": true,

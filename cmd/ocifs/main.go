@@ -81,6 +81,7 @@ func newApp() *cli.App {
 			leaf(withView(exportCommand()), 1, many),
 			leaf(withView(diffCommand()), 2, 3),
 			leaf(inspectCommand(), 1, 1),
+			leaf(referrersCommand(), 1, 1),
 			leaf(layersCommand(), 1, 1),
 			leaf(historyCommand(), 1, 1),
 			leaf(platformsCommand(), 1, 1),

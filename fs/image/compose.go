@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -49,7 +48,7 @@ func isApplication(d ocispec.Descriptor) bool {
 
 // bundle selects the application for a platform, and the images, of an index.
 func (s *Selection) bundle(ctx context.Context, doc *document, spec ocispec.Platform, at string) error {
-	c := &chooser{r: s.r, want: platforms.Only(spec), spec: spec}
+	c := newChooser(s.r, spec)
 	var app *ocispec.Descriptor
 	var all, rest []ocispec.Descriptor
 	for _, d := range doc.index.Manifests {

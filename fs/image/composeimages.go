@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -179,7 +178,7 @@ func repository(name string) string {
 func (k *kit) open(ctx context.Context, b *bundled, pinned digest.Digest) (*Manifest, error) {
 	d := b.descs[0]
 	if len(b.descs) > 1 {
-		c := &chooser{want: platforms.Only(k.spec), spec: k.spec}
+		c := newChooser(k.s.r, k.spec)
 		fit := slices.DeleteFunc(slices.Clone(b.descs), func(d ocispec.Descriptor) bool {
 			return pinned != "" && d.Digest != pinned || pinned == "" && !c.fits(*d.Platform)
 		})
@@ -193,8 +192,7 @@ func (k *kit) open(ctx context.Context, b *bundled, pinned digest.Digest) (*Mani
 		return nil, fmt.Errorf("image: %w", err)
 	}
 	if doc.index != nil {
-		c := &chooser{r: k.s.r, want: platforms.Only(k.spec), spec: k.spec, seen: map[string]bool{}}
-		if doc, err = c.choose(ctx, doc); err != nil {
+		if doc, err = newChooser(k.s.r, k.spec).choose(ctx, doc); err != nil {
 			return nil, err
 		}
 	}

@@ -70,7 +70,7 @@ func (x *Description) follow(ctx context.Context, r *resolver, spec ocispec.Plat
 		return nil, fmt.Errorf("%s: %w", x.Root.Digest, err)
 	}
 	x.Root, x.Index = doc.desc, doc.index
-	c := &chooser{r: r, want: platforms.Only(spec), spec: spec, seen: map[string]bool{}}
+	c := newChooser(r, spec)
 	if x.Index != nil {
 		if doc, err = c.choose(ctx, doc); err != nil {
 			return nil, err

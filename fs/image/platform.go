@@ -76,6 +76,10 @@ type chooser struct {
 	all      []ocispec.Descriptor // every manifest that isn't an attestation
 }
 
+func newChooser(r *resolver, spec ocispec.Platform) *chooser {
+	return &chooser{r: r, want: platforms.Only(spec), spec: spec, seen: map[string]bool{}}
+}
+
 // choose is the manifest that fits best: of those listed with a platform the
 // nearest, else the first of those listed without whose configuration fits.
 func (c *chooser) choose(ctx context.Context, root *document) (*document, error) {
