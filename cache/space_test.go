@@ -326,3 +326,24 @@ func TestWarmReadAllocates(t *testing.T) {
 		t.Errorf("%v allocations per read", n)
 	}
 }
+
+// TestDiscard has chunks filled anew that somebody found to be wrong, from disk
+// or from memory, and no others.
+func TestDiscard(t *testing.T) {
+	noLeaks(t)
+	c := uniform(8, 10_000, 0)
+	for name, limit := range map[string]int64{"disk": 0, "memory": 1} {
+		m, want := &maker{t: c}, whole(c)
+		sp := space(t, open(t, t.TempDir(), limit), "k", c, m.fill)
+		expect(t, sp, want, 0, sp.Size())
+		sp.flights.Wait()
+		m.calls()
+		sp.Discard(25_000, 10_000)
+		sp.Discard(-1, 5)
+		sp.Discard(79_999, 2)
+		expect(t, sp, want, 0, sp.Size())
+		if calls := m.calls(); len(calls) != 1 || calls[0] != (run{2, 4}) {
+			t.Errorf("%s: %v", name, calls)
+		}
+	}
+}

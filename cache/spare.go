@@ -64,6 +64,18 @@ func (s *spare) drop(k spareKey) {
 	s.count.Add(-1)
 }
 
+// discard drops one chunk.
+func (s *spare) discard(of *Space, i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := spareKey{of, i}
+	if s.chunks[k] == nil {
+		return
+	}
+	s.drop(k)
+	s.order = slices.DeleteFunc(s.order, func(o spareKey) bool { return o == k })
+}
+
 // forget drops all chunks of a space.
 func (s *spare) forget(of *Space) {
 	s.mu.Lock()

@@ -51,7 +51,8 @@ func (sp *Space) write(i int, p []byte) (int, bool) {
 	return n, true
 }
 
-// drop frees what was written of chunk i. The store lock is held.
+// drop makes chunk i absent, and frees what was written of it. The store lock is
+// held.
 func (sp *Space) drop(i int, from, to int64) {
 	if m := readMark(sp.marks, i); m.present() {
 		m.seq++ // before its data goes
@@ -60,6 +61,27 @@ func (sp *Space) drop(i int, from, to int64) {
 		}
 	}
 	punch(sp.data, from, to)
+}
+
+// Discard makes the chunks that hold bytes [off, off+n) absent, so that the next
+// who reads them has them filled anew: for a reader who has found out that they
+// are wrong, though they are what a Fill once gave.
+func (sp *Space) Discard(off, n int64) {
+	if off < 0 || n <= 0 || off >= sp.size || n > sp.size-off {
+		return
+	}
+	for i := sp.c.At(off); i <= sp.c.At(off+n-1); i++ {
+		sp.store.spare.discard(sp, i)
+		if !sp.onDisk() {
+			continue
+		}
+		at := int64(storeBase) + int64(i)
+		if poll(sp.stopped, storePause, storeWait, func() bool { return lockRange(sp.marks, at, at+1) == nil }) {
+			start, end := sp.c.Bounds(i)
+			sp.drop(i, start, end)
+			unlockRange(sp.marks, at, at+1)
+		}
+	}
 }
 
 // writeData writes p at off, or a hole if p is all zeros, and returns how many

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -276,24 +277,33 @@ func (r *resolver) blob(ctx context.Context, d ocispec.Descriptor) ([]byte, erro
 	return b, nil
 }
 
-// whole reads the blob at d, and verifies it.
+// whole reads the blob at d, and verifies it. Memory grows with what comes, not
+// with what is claimed.
 func (r *resolver) whole(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
 	if d.Size > maxTable {
 		return nil, fmt.Errorf("%w: a table of contents of %d bytes", index.ErrLimit, d.Size)
 	}
+	var b bytes.Buffer
+	err := r.stream(ctx, d, &b)
+	return b.Bytes(), err
+}
+
+// stream reads the blob at d into w, and verifies it: with an error, nothing of
+// what w has may be believed.
+func (r *resolver) stream(ctx context.Context, d ocispec.Descriptor, w io.Writer) error {
 	blob, err := r.src.Blob(ctx, d)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer blob.Close()
 	rc := blob.Range(0, d.Size)
 	defer rc.Close()
-	b := make([]byte, d.Size)
-	if _, err := io.ReadFull(rc, b); err != nil {
-		return nil, err
+	sum := d.Digest.Algorithm().Digester()
+	if _, err := io.Copy(io.MultiWriter(w, sum.Hash()), rc); err != nil {
+		return err
 	}
-	if got := d.Digest.Algorithm().FromBytes(b); got != d.Digest {
-		return nil, &fetch.DigestError{Want: d.Digest, Got: got}
+	if got := sum.Digest(); got != d.Digest {
+		return &fetch.DigestError{Want: d.Digest, Got: got}
 	}
-	return b, nil
+	return nil
 }

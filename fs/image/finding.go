@@ -104,8 +104,7 @@ func (l *layer) sameWindows(ctx context.Context, p *planner, c Claim) bool {
 	if _, err := io.Copy(sum.Hash(), io.NewSectionReader(aux, 0, n)); err != nil || sum.Digest() != c.Windows.Digest {
 		return false
 	}
-	_, err = p.found.r.whole(ctx, c.Windows) // it must be there, too
-	return err == nil
+	return p.found.r.stream(ctx, c.Windows, io.Discard) == nil // it must be there, too
 }
 
 // replaying fills are under way at a time while a claim is replayed.

@@ -177,6 +177,77 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// wholePages is how a windows file of so many bytes is cut in the cache.
+type wholePages int64
+
+func (w wholePages) Len() int { return w.At(int64(w)-1) + 1 }
+func (w wholePages) Bounds(i int) (int64, int64) {
+	return int64(i) << 17, min(int64(i+1)<<17, int64(w))
+}
+func (w wholePages) At(off int64) int { return int(off >> 17) }
+
+// TestBadPage has pages of windows in the cache that somebody has put there
+// under the digest of others: they are fetched anew, and the right ones kept.
+func TestBadPage(t *testing.T) {
+	ref := wordy(t)
+	var windows []byte
+	pushIndex(t, ref, func(d *ocispec.Descriptor, b []byte) []byte {
+		if strings.Contains(d.MediaType, "windows") {
+			windows = b
+		}
+		return b
+	})
+	s := store(t)
+	key := "windows-sha256-" + digest.FromBytes(windows).Encoded()
+	all := func(content []byte) []byte {
+		t.Helper()
+		w := wholePages(len(windows))
+		sp, err := s.Space(key, w, func(first, last int, put func(int, []byte) error) error {
+			for i := first; i < last; i++ {
+				start, end := w.Bounds(i)
+				if err := put(i, content[start:end]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sp.Close()
+		got := make([]byte, len(windows))
+		if _, err := sp.ReadAt(got, 0); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	all(bytes.Repeat([]byte{7}, len(windows)))
+	img, err := image.Open(context.Background(), source(t, ref), s, image.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := img.Tree().Walk("words", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := img.ReadAt(n, make([]byte, 100), 2<<20); err != nil {
+		t.Error(err)
+	}
+	if err := img.Close(); err != nil {
+		t.Error(err)
+	}
+	got, w, right := all(bytes.Repeat([]byte{8}, len(windows))), wholePages(len(windows)), 0
+	for i := range w.Len() {
+		start, end := w.Bounds(i)
+		if bytes.Equal(got[start:end], windows[start:end]) {
+			right++
+		}
+	}
+	if right == 0 {
+		t.Errorf("no page of %d was replaced", w.Len())
+	}
+}
+
 // TestSurvey lists what there is, in its order, and asks again what is
 // remembered.
 func TestSurvey(t *testing.T) {

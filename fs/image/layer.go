@@ -89,12 +89,23 @@ func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 	}
 	windows, err := l.states()
 	if err == nil {
-		err = l.decode(l.toc, windows, first, last, put)
+		err = l.fillBy(windows, first, last, put)
 	}
 	if errors.Is(err, cache.ErrDamaged) || errors.Is(err, fs.ErrNotExist) || l.misled(err) {
 		coarse := tiles{l.toc.Coarse()}
 		first, last = coarse.Widen(first, last)
 		return l.decode(coarse.TOC, nil, first, last, put)
+	}
+	return err
+}
+
+// fillBy fills by windows, and where those are from elsewhere and have led to
+// wrong bytes, once more by such as are fetched anew.
+func (l *layer) fillBy(windows io.ReaderAt, first, last int, put func(i int, p []byte) error) error {
+	seen := &noted{ReaderAt: windows}
+	err := l.decode(l.toc, seen, first, last, put)
+	if p, foreign := windows.(*pages); foreign && l.misled(err) && p.renew(seen.off, seen.n) {
+		err = l.decode(l.toc, seen, first, last, put)
 	}
 	return err
 }
@@ -118,7 +129,7 @@ func (l *layer) states() (io.ReaderAt, error) {
 
 func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put func(i int, p []byte) error) error {
 	r := l.blob.Range(toc.Extent(first, last))
-	if _, foreign := windows.(*pages); foreign { // a page may have to come first
+	if _, foreign := l.windows.(*pages); foreign { // a page may have to come first
 		r = begin(r)
 	}
 	defer r.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync/atomic"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -19,10 +20,41 @@ import (
 const pageSize = 128 << 10
 
 // pages is a windows file in a registry, read through the cache. Its pages are
-// not verified: what is decoded with them is.
+// not verified: what is decoded with them is. The cache has them under the
+// digest that the index has of the whole, which nobody has held them to.
 type pages struct {
 	*cache.Space
-	blob *fetch.Blob
+	blob    *fetch.Blob
+	renewed []atomic.Bool // pages
+}
+
+// renew has the pages that hold bytes [off, off+n) fetched anew when they are
+// read next, as they led to wrong bytes: what is in the cache may be somebody
+// else's lie. It does so once for each, and says whether it did for any.
+func (p *pages) renew(off, n int64) (any bool) {
+	g := grid(p.blob.Size())
+	if n <= 0 || off+n > int64(g) {
+		return false
+	}
+	for i := g.At(off); i <= g.At(off+n-1); i++ {
+		if p.renewed[i].CompareAndSwap(false, true) {
+			start, end := g.Bounds(i)
+			p.Discard(start, end-start)
+			any = true
+		}
+	}
+	return any
+}
+
+// noted is a file that notes which of its bytes were read.
+type noted struct {
+	io.ReaderAt
+	off, n int64 // by the latest ReadAt
+}
+
+func (r *noted) ReadAt(p []byte, off int64) (int, error) {
+	r.off, r.n = off, int64(len(p))
+	return r.ReaderAt.ReadAt(p, off)
 }
 
 // windows opens the windows file at d, which can be read until p's context
@@ -55,7 +87,7 @@ func (p *planner) windows(d ocispec.Descriptor) (*pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pages{s, blob}, nil
+	return &pages{s, blob, make([]atomic.Bool, grid(d.Size).Len())}, nil
 }
 
 // Close ends the reads under way.
