@@ -3,6 +3,7 @@ package index
 import (
 	"errors"
 	"io"
+	"sync"
 
 	"ocifs.dev/ocifs/index/internal/inflate"
 )
@@ -15,24 +16,24 @@ type members struct {
 	end   int64            // where they end in the blob
 	out   int64            // bytes that the member was decoded to so far
 	gzip  *gunzip
+	pool  *decoders // where gzip's is from
 	zstd  *unzstd
 	dec   io.Reader // the one of them
 	buf   []byte    // for what is passed over
 }
 
-// newMembers decodes src, which begins at off of the blob. A zstd frame may ask
-// for window bytes of memory.
-func newMembers(src io.Reader, f Format, off, window int64) (*members, error) {
-	m := &members{src: faulty{r: src}, end: off}
+// newMembers decodes src, which begins at off of p's blob.
+func newMembers(src io.Reader, p *parts, off int64) (*members, error) {
+	m := &members{src: faulty{r: src}, end: off, pool: p.pool}
 	quiet := func(string) {}
-	if f == EStargz {
-		d := new(inflate.Decoder)
+	if p.format == EStargz {
+		d := m.pool.get()
 		m.gzip = &gunzip{d: d, in: d.Input(), warn: quiet}
 		m.dec = m.gzip
 		return m, nil
 	}
 	var err error
-	m.zstd, err = newUnzstd(&m.in, window, quiet)
+	m.zstd, err = newUnzstd(&m.in, p.window, quiet)
 	m.dec = m.zstd
 	return m, err
 }
@@ -99,6 +100,25 @@ func (m *members) close() {
 	if m.zstd != nil {
 		m.zstd.close()
 	}
+	if m.gzip != nil {
+		m.pool.put(m.gzip.d)
+	}
+}
+
+// decoders are DEFLATE decoders at rest. One has 216 KiB to be made and cleared,
+// which takes longer than to decode a small file.
+type decoders struct{ sync.Pool }
+
+func (p *decoders) get() *inflate.Decoder {
+	if d, ok := p.Get().(*inflate.Decoder); ok {
+		return d
+	}
+	return new(inflate.Decoder)
+}
+
+func (p *decoders) put(d *inflate.Decoder) {
+	d.Reset(nil) // or what it read from couldn't be freed
+	p.Put(d)
 }
 
 // faulty is a reader that remembers what it failed with.

@@ -107,7 +107,7 @@ func (o *opener) toc(c *contents) *TOC {
 		blob:   o.h.Digest, blobSize: o.tail.blob.Size(), diffID: o.h.DiffID,
 		size:    c.size,
 		entries: c.entries, nentries: c.n,
-		tiling: &parts{format: c.format, size: c.size, end: c.end, b: c.parts, window: o.h.Limits.Window},
+		tiling: &parts{format: c.format, size: c.size, end: c.end, b: c.parts, window: o.h.Limits.Window, pool: new(decoders)},
 	}
 }
 

@@ -22,6 +22,7 @@ type parts struct {
 	end    int64  // where the last part's member ends in the blob
 	b      []byte // partSize bytes per part
 	window int64  // Limits.Window
+	pool   *decoders
 }
 
 // A part is one chunk of such a layer.
@@ -87,7 +88,7 @@ func (p *parts) restart(i int) int {
 }
 
 func (p *parts) decode(src io.Reader, _ io.ReaderAt, first, last int, emit func(i int, p []byte) error) error {
-	m, err := newMembers(src, p.format, p.offOf(first), p.window)
+	m, err := newMembers(src, p, p.offOf(first))
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (p *parts) append(b []byte) []byte {
 
 func parseParts(f *fields, format Format, size, blob, window int64) (*parts, error) {
 	n := f.int(int64(len(f.b) / partSize))
-	p := &parts{format: format, size: size, end: f.int(blob), window: window}
+	p := &parts{format: format, size: size, end: f.int(blob), window: window, pool: new(decoders)}
 	p.b = f.take(int(n) * partSize)
 	if f.bad {
 		return nil, errFile
