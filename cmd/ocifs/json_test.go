@@ -1,65 +1,69 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
-	"log/slog"
+	"os"
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
+
+	lt "ocifs.dev/ocifs/tests/layertest"
 )
 
-// TestJSONOnTerminals has documents whose strings a terminal would obey, or
-// show as others: they must arrive, but not as they are.
-func TestJSONOnTerminals(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain “text” 日本 & <b>": `"plain “text” 日本 & <b>"`,
-		"c1 \u009b31m":          `"c1 \u009b31m"`,
-		"gpj.\u202eexe":         `"gpj.\u202eexe"`,
-		"del \x7f":              `"del \u007f"`,
-		"esc \x1b[2J\n":         `"esc \u001b[2J\n"`,
-		"tag \U000e0001":        `"tag \udb40\udc01"`,
-		"no\u200bwidth":         `"no\u200bwidth"`,
-	} {
-		var b bytes.Buffer
-		u := &ui{out: bufio.NewWriter(&b)}
-		if err := u.json(in); err != nil {
-			t.Fatal(err)
-		}
-		u.out.Flush()
-		if got := strings.TrimSpace(b.String()); got != want {
-			t.Errorf("%q: got %s, want %s", in, got, want)
+// TestJSONDocumented holds what commands print to docs/json.md: their schema has
+// a section, in which each of their fields stands, or is one of a file's.
+func TestJSONDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for s := range strings.SplitSeq("\n"+string(doc), "\n## ") {
+		title, body, _ := strings.Cut(s, "\n")
+		for name := range strings.SplitSeq(title, ", ") {
+			sections[name] = body
 		}
 	}
-	var b bytes.Buffer
-	newLog(&b, slog.LevelInfo, "json").Info("m", "path", "\u009b\u202e")
-	if !strings.Contains(b.String(), `\u009b\u202e`) {
-		t.Errorf("the log says %s", b.String())
+	w := newWorld(t)
+	lt.WriteLayout(t, w.in("layout"), testImage(), otherImage())
+	other := strings.TrimSuffix(w.ref, ":t") + ":u"
+	for _, line := range []string{
+		"ls REF odd etc", "find REF", "tree REF", "stat REF usr/bin/ping odd/\xff dev/null", "du REF", "du --by-layer REF", "diff REF " + other,
+		"cp REF /usr new", "export REF -o x.tar", "layers REF", "history REF", "platforms REF", "digest REF", "tags REF",
+	} {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(w.ok(append(w.words(line), "--json")...)), &v); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		section, ok := sections[v["schema"].(string)]
+		if !ok {
+			t.Errorf("%s: no section about %s", line, v["schema"])
+		}
+		delete(v, "schema")
+		for key := range keys(v) {
+			if !strings.Contains(section, key+"`") && !strings.Contains(sections["A file"], "`"+key+"`") {
+				t.Errorf("%s: the section about it doesn't say what %s is", line, key)
+			}
+		}
 	}
 }
 
-// FuzzJSON holds that what is printed is printable, and means what was said.
-func FuzzJSON(f *testing.F) {
-	for _, s := range []string{"", "x", "\u009b", "\u202e", "\x7f", "\U000e0001", "\xff", `\`, "\u2028", "a\nb"} {
-		f.Add(s)
+// keys are all keys in a document.
+func keys(v any) map[string]bool {
+	all := map[string]bool{}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, x := range v {
+				all[k] = true
+				walk(x)
+			}
+		case []any:
+			for _, x := range v {
+				walk(x)
+			}
+		}
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		plain, err := json.MarshalIndent([]string{s}, "", " ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := harmless(plain)
-		if i := bytes.IndexFunc(b, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 || !utf8.Valid(b) {
-			t.Fatalf("%q: %q at %d", s, b, i)
-		}
-		var want, got []string
-		if err := json.Unmarshal(plain, &want); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(b, &got); err != nil || got[0] != want[0] {
-			t.Fatalf("%q: %q means %q, %v", s, b, got, err)
-		}
-	})
+	walk(v)
+	return all
 }

@@ -208,6 +208,14 @@ func TestLookJSON(t *testing.T) {
 	if i.Schema != "ocifs.dev/inspect/v1" || i.Name != w.ref || len(i.Layers) != 2 || i.Layers[0].Format != "gzip" || i.Layers[1].Format != "zstd" || !i.Layers[0].Lazy || i.Selected.Digest != i.Digest || len(i.Config) == 0 {
 		t.Errorf("%+v", i)
 	}
+	var drawn struct {
+		Schema  string
+		Entries []treeEntry
+	}
+	w.decode(&drawn, "tree", "--json", "-L2", "--dirs", w.ref)
+	if e := drawn.Entries; drawn.Schema != "ocifs.dev/tree/v1" || len(e) != 6 || e[0].Path != "/" || e[0].Total != 3015 || e[5].Path != "/usr/bin" || e[5].Depth != 2 || e[5].Total != 3001 {
+		t.Errorf("%+v", drawn)
+	}
 	var none struct{ Entries []fileInfo }
 	w.decode(&none, "ls", "--json", w.ref, "/dev/pipe")
 	if len(none.Entries) != 1 || none.Entries[0].Type != "fifo" {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"path"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,14 +19,16 @@ func treeCommand() *cli.Command {
 		ArgsUsage: "IMAGE [PATH]",
 		Description: `Draws the files below PATH, by default all of the image. With --size each has
 the bytes of its content, a directory those of all below it; a file with
-several names counts once.`,
+several names counts once. JSON has a list of all files, with their depth.`,
 		UsageText: `
 $ ocifs tree -L 2 --size docker.io/library/python:3.13
-$ ocifs tree -L 1 --dirs oci:/srv/app:v2 /usr`,
+$ ocifs tree -L 1 --dirs oci:/srv/app:v2 /usr
+$ ocifs tree --json --dirs alpine | jq -r '.entries[] | select(.total > 1e6) | .path'`,
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "level", Aliases: []string{"L"}, Usage: "go down `N` levels only"},
 			&cli.BoolFlag{Name: "size", Usage: "show sizes"},
 			&cli.BoolFlag{Name: "dirs", Usage: "show directories only"},
+			jsonFlag(),
 		},
 		Action: look(drawTree),
 	}
@@ -43,9 +47,12 @@ func drawTree(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) err
 		return err
 	}
 	d := &drawer{ctx: ctx, u: u, tree: img.Tree(), level: cc.Int("level"), onlyDirs: cc.Bool("dirs")}
-	if cc.Bool("size") {
+	if cc.Bool("size") || cc.Bool("json") {
 		d.sizes = make([]int64, d.tree.Len())
 		d.measure(n, make([]bool, d.tree.Len()))
+	}
+	if cc.Bool("json") {
+		return d.document(img, path.Clean(rooted(p)), n)
 	}
 	fmt.Fprintln(u.out, d.label(quote(rooted(p)), n))
 	if d.tree.IsDir(n) {
@@ -55,6 +62,36 @@ func drawTree(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) err
 	}
 	fmt.Fprintf(u.out, "\n%s, %s\n", plural(d.dirs, "directory", "directories"), count(d.files, "file"))
 	return nil
+}
+
+// A treeEntry is a file of a tree, for JSON.
+type treeEntry struct {
+	fileInfo
+	Depth int   `json:"depth"` // below PATH
+	Total int64 `json:"total"` // bytes of its content, and of all below it
+}
+
+// document prints the tree as JSON: a list, for a nested document would be as
+// deep as the image's directories.
+func (d *drawer) document(img *openedImage, p string, start tree.Node) error {
+	list := []treeEntry{}
+	for below, n := range d.tree.All(start) {
+		depth := 0
+		if below != "" {
+			depth = strings.Count(below, "/") + 1
+		}
+		if d.level > 0 && depth > d.level || d.onlyDirs && !d.tree.IsDir(n) {
+			continue
+		}
+		if d.ctx.Err() != nil {
+			return context.Cause(d.ctx)
+		}
+		list = append(list, treeEntry{img.info(path.Join(p, below), n), depth, d.sizes[n]})
+	}
+	return d.u.json(struct {
+		Schema  string      `json:"schema"`
+		Entries []treeEntry `json:"entries"`
+	}{"ocifs.dev/tree/v1", list})
 }
 
 // A drawer draws a tree.
