@@ -68,7 +68,7 @@ func TestErrors(t *testing.T) {
 		{exitUnsupported, []string{"mount", ref + ":foreign", mnt}},
 		{exitFailure, []string{"mount", ref + ":garbage", mnt}},
 		{exitFailure, []string{"mount", ref + ":count", mnt}},
-		{exitFailure, []string{"mount", "oci-archive:" + in("file"), mnt}},
+		{exitUnsupported, []string{"mount", "oci-archive:" + in("file"), mnt}},
 	} {
 		name := strings.ReplaceAll(strings.Join(c.args, " "), u.home+"/", "")
 		t.Run(name, func(t *testing.T) {
