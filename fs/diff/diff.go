@@ -38,8 +38,6 @@ const (
 	Device                     // number of a device
 	Xattrs                     // extended attributes
 	Links                      // how many names a file has; not of directories
-
-	all = 1<<iota - 1
 )
 
 // aspects are their names, in order.
