@@ -56,7 +56,8 @@
 //
 // Of several, mirrored asks one after the other. A mirror has little patience
 // with it (Retry.forMirrors), and is left alone for a while when it is down. A
-// blob's reader goes from one to the next in the middle, if need be. Whoever
+// blob's reader goes from one to the next in the middle, if need be, and whoever
+// finds its bytes wrong says so (Blob.Distrust) and reads the next one's. Whoever
 // may not resolve is asked neither for tags nor for referrers, which nothing
 // verifies. What a user gives outright (credentials, headers, the scheme) is
 // for the registry that the reference names, by that name, and nobody else;

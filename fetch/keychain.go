@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -111,6 +110,9 @@ func (k *keychain) warnOnce(format string, args ...any) {
 	}
 }
 
+// maxAuthFile bounds a file of credentials: one has a few hundred bytes.
+const maxAuthFile = 4 << 20
+
 // authFile is what Docker's config.json and Podman's auth.json have in common.
 type authFile struct {
 	Auths map[string]struct {
@@ -130,7 +132,7 @@ type authFile struct {
 // has answered.
 func (k *keychain) inFile(ctx context.Context, file string) (c auth.Credential, by string) {
 	var f authFile
-	body, err := os.ReadFile(file)
+	body, err := readFile(file, maxAuthFile)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(body) == 0 {
 		return auth.EmptyCredential, ""
 	}

@@ -70,7 +70,7 @@ func advice(err error) []string {
 	case isMountError(err):
 		return mountAdvice(err)
 	case errors.As(err, &ca):
-		return []string{"trust the registry's certificate with --ca-file FILE, or do without checking it: --tls-verify=false"}
+		return []string{"trust the registry's certificate with --ca-file FILE, or for good as /etc/containers/certs.d/HOST/ca.crt; or do without checking it: --tls-verify=false"}
 	case errors.As(err, &withheld):
 		return []string{"if that is the registry's own token server: --token-host " + quote(withheld.TokenHost)}
 	case errors.Is(err, fetch.ErrBlocked), errors.Is(err, fetch.ErrShortName):
