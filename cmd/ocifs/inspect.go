@@ -22,6 +22,7 @@ func inspectCommand() *cli.Command {
 its layers, with how a mount would read each of them now:
 
   cached: 40 %                 it was read whole before; that much of it is here
+  read where it lies           it was read whole before, and is a file here
   lazy: eStargz TOC            in pieces, by a table of contents that it brings
   lazy: zstd:chunked TOC       the same
   lazy: TOC image              the same, but that lies beside the image

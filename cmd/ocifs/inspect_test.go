@@ -35,6 +35,11 @@ func TestInspectLayers(t *testing.T) {
 	if l := i.Layers[1]; l.Lazy || l.Index != "" {
 		t.Errorf("%+v", l)
 	}
+	lt.WriteLayout(t, w.in("plain"), lt.Image{Layers: []lt.Layer{lt.Plain(lt.Tar(lt.File("f", "x")))}})
+	w.ok("layers", "oci:"+w.in("plain"))
+	if got := w.ok("inspect", "oci:"+w.in("plain")); !strings.Contains(got, "  read where it lies  ") {
+		t.Errorf("an archive in a layout:\n%s", got)
+	}
 	if got := w.ok("inspect", w.withTOC()); !strings.Contains(got, "  estargz  ") || !strings.Contains(got, "  lazy: eStargz TOC  ") {
 		t.Errorf("with a table of contents of its own:\n%s", got)
 	}

@@ -46,12 +46,13 @@ type descriptorInfo struct {
 type layerDescriptor struct {
 	descriptorInfo
 	Format  string   `json:"format"`
-	Lazy    bool     `json:"lazy"`              // it need not be read whole first
-	Index   string   `json:"index,omitempty"`   // where what it goes by is from: an image.Origin
-	Cached  int64    `json:"cached"`            // bytes of the archive inside, or of its files, that the cache has
-	Decoded int64    `json:"decoded,omitempty"` // of so many
-	Problem string   `json:"problem,omitempty"` // why it can't be mounted
-	URLs    []string `json:"urls,omitempty"`    // where a foreign layer is kept
+	Lazy    bool     `json:"lazy"`               // it need not be read whole first
+	Index   string   `json:"index,omitempty"`    // where what it goes by is from: an image.Origin
+	Cached  int64    `json:"cached"`             // bytes of the archive inside, or of its files, that the cache has
+	Decoded int64    `json:"decoded,omitempty"`  // of so many
+	InPlace bool     `json:"in_place,omitempty"` // it is a file here, of which nothing is cached
+	Problem string   `json:"problem,omitempty"`  // why it can't be mounted
+	URLs    []string `json:"urls,omitempty"`     // where a foreign layer is kept
 }
 
 // A selectedInfo is the image for the platform.
@@ -105,7 +106,7 @@ func (l *layerDescriptor) foreseen(o image.Outlook) {
 		return
 	}
 	if l.Lazy = o.Origin != image.OriginRead; l.Lazy {
-		l.Index, l.Cached, l.Decoded = string(o.Origin), o.Cached, o.Decoded
+		l.Index, l.Cached, l.Decoded, l.InPlace = string(o.Origin), o.Cached, o.Decoded, o.InPlace
 	}
 }
 

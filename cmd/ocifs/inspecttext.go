@@ -101,6 +101,8 @@ func howRead(o image.Outlook) string {
 	switch {
 	case o.Err != nil:
 		return o.Err.Error()
+	case o.InPlace && o.Cached < o.Decoded:
+		return "read where it lies"
 	case o.Origin == image.OriginCache:
 		return "cached: " + share(o)
 	case o.Origin == image.OriginRead:

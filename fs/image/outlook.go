@@ -17,6 +17,7 @@ type Outlook struct {
 	Origin     Origin // of its table of contents; OriginRead: there is none, the layer would be read whole first
 	Cached     int64  // so many bytes of the decoded space are in store
 	Decoded    int64  // of so many; 0: nobody here knows
+	InPlace    bool   // it is a file on this machine, and none of it need be cached
 }
 
 // Foresee tells of each layer of m, the base first, how it would be read. It
@@ -50,7 +51,7 @@ func (l *layer) foresee(ctx context.Context, p *planner, o *Outlook) error {
 	key := objectKey("space", l.desc.Digest)
 	switch {
 	case toc != nil && toc.DiffID() == l.diffID && p.o.Index.allows(PolicyLocal):
-		o.Origin = OriginCache
+		o.Origin, o.InPlace = OriginCache, toc.Format() == index.Tar && l.inPlace(ctx, p)
 	case p.o.Index.allows(PolicyTrusted) && index.Hints{Annotations: l.desc.Annotations}.TOCDigest() != "":
 		for _, o.Origin = range []Origin{OriginTOCImage, OriginLayer} {
 			key = "space-" + l.vouched(o.Origin)
@@ -74,4 +75,14 @@ func (l *layer) foresee(ctx context.Context, p *planner, o *Outlook) error {
 		o.Decoded = toc.Size()
 	}
 	return nil
+}
+
+// inPlace says whether the layer is a file on this machine as it is.
+func (l *layer) inPlace(ctx context.Context, p *planner) bool {
+	b, err := p.src.Blob(ctx, l.desc)
+	if err != nil {
+		return false // who opens it will be told why
+	}
+	defer b.Close()
+	return b.Local()
 }
