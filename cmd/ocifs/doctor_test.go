@@ -58,6 +58,20 @@ func TestDoctor(t *testing.T) {
 			t.Fatalf("want %+v in\n%s%s", c, r.out, r.errors)
 		}
 	}
+	manual, err := os.ReadFile("../../docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(manual), "\n## ocifs.dev/doctor/v1\n")
+	var v map[string]any
+	if err := json.Unmarshal([]byte(r.out), &v); err != nil {
+		t.Fatal(err)
+	}
+	for key := range keys(v) {
+		if key != "schema" && !strings.Contains(section, key+"`") {
+			t.Errorf("docs/json.md does not say what %s is", key)
+		}
+	}
 	if text := w.run("doctor", "app:v1"); strings.Contains(r.out+text.out+text.errors, "s3cr3t") || strings.Contains(r.out+text.out, auth) {
 		t.Errorf("a secret is shown:\n%s%s", text.out, text.errors)
 	}
