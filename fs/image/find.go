@@ -251,9 +251,13 @@ func (l *layer) take(p *planner, w word, b []byte) (err error) {
 	if toc.Digest() != l.desc.Digest || toc.DiffID() != l.diffID || toc.BlobSize() != l.desc.Size || toc.WindowsSize() != w.windows.Size {
 		return errors.New("it is another layer's")
 	}
-	l.toc, l.windows, err = toc, nil, nil
-	if w.windows.Size > 0 {
-		l.windows, err = p.windows(w.windows)
+	l.toc, l.windows = toc, nil
+	if w.windows.Size == 0 {
+		return nil
+	}
+	pages, err := p.windows(w.windows)
+	if err == nil { // or a nil of a type would be taken for one
+		l.windows = pages
 	}
 	return err
 }

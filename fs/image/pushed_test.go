@@ -354,3 +354,45 @@ func windowsFile(t *testing.T, ref string) string {
 	t.Fatal("no windows")
 	return ""
 }
+
+// TestIndexWithoutWindows has an index of which the windows are gone: it is
+// passed over, and the layers are read.
+func TestIndexWithoutWindows(t *testing.T) {
+	ref, files := indexed(t, nil)
+	blobs := strings.TrimSuffix(strings.TrimPrefix(ref, "oci:"), ":t") + "/blobs/sha256/"
+	list, err := os.ReadDir(blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := 0
+	for _, f := range list {
+		b, err := os.ReadFile(blobs + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m ocispec.Manifest
+		if json.Unmarshal(b, &m) != nil || m.ArtifactType != image.IndexType {
+			continue
+		}
+		for _, d := range m.Layers {
+			if d.MediaType == "application/vnd.ocifs.windows.v1" && d.Size > 0 && os.Remove(blobs+d.Digest.Encoded()) == nil {
+				gone++
+			}
+		}
+	}
+	if gone == 0 {
+		t.Fatal("no windows to remove")
+	}
+	img, err := image.Open(context.Background(), source(t, ref), store(t), image.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range files {
+		if got := read(t, img, path); got != want {
+			t.Errorf("%s: %d bytes, want %d", path, len(got), len(want))
+		}
+	}
+	if err := img.Close(); err != nil {
+		t.Error(err)
+	}
+}
