@@ -366,10 +366,7 @@ func TestIndexWithoutWindows(t *testing.T) {
 	}
 	gone := 0
 	for _, f := range list {
-		b, err := os.ReadFile(blobs + f.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
+		b, _ := os.ReadFile(blobs + f.Name()) // or it has just been removed
 		var m ocispec.Manifest
 		if json.Unmarshal(b, &m) != nil || m.ArtifactType != image.IndexType {
 			continue
