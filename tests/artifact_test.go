@@ -272,7 +272,7 @@ func TestModelByRange(t *testing.T) {
 		t.Error(err)
 	}
 	m.unmount(t, u)
-	if s := m.stderr.String(); !strings.Contains(s, "1 blob (9437184 bytes) can be verified only when all of each was read") {
+	if s := m.stderr.String(); !strings.Contains(s, "1 file (9.0 MiB) can be verified only once all of it was read") {
 		t.Errorf("nothing was said of what isn't verified: %s", s)
 	}
 
@@ -287,6 +287,7 @@ func TestModelByRange(t *testing.T) {
 	if s := m.stderr.String(); !strings.Contains(s, "all of it was read, and it is not what its digest says") {
 		t.Errorf("nobody was told: %s", s)
 	}
+	u.refused(t, exitIntegrity, "cat", reg.Host+"/app:model", "w/model.bin")
 	u.refused(t, exitIntegrity, "mount", "--verify=full", reg.Host+"/app:model", tempDir(t))
 }
 

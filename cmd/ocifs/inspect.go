@@ -190,6 +190,8 @@ func isImage(d ocispec.Descriptor) bool {
 func platformOf(d ocispec.Descriptor) string {
 	switch {
 	case d.Platform != nil:
+	case d.ArtifactType != "":
+		return "(" + d.ArtifactType + ")"
 	case d.MediaType == ocispec.MediaTypeImageIndex:
 		return "(nested index)"
 	default:

@@ -78,8 +78,8 @@ func TestInspectOdd(t *testing.T) {
 		said  string   // by all that would read it; what ls lists, if that works
 	}{
 		{"schema1", []string{"Mountable   no: sha256:", "ocifs inspect --raw prints it"}, "ocifs: hint: copy it into a newer form"},
-		{"artifact", []string{"Artifact    application/x.y\n", "Mountable   as files: sha256:", "Config      sha256:44136fa355b3  application/vnd.oci.empty.v1+json  2 B\n", "  text/x      2 B   notes\n"}, "notes\n"},
-		{"bare", []string{"but a manifest without a configuration\n", "  text/x  "}, "notes\n"},
+		{"artifact", []string{"Artifact    application/x.y\n", "Mountable   as files\n", "Config      sha256:44136fa355b3  application/vnd.oci.empty.v1+json  2 B\n", "  text/x      2 B   notes\n"}, "notes\n"},
+		{"bare", []string{"Mountable   as files\n", "  text/x  "}, "notes\n"},
 		{"encrypted", []string{"  unsupported: an encrypted layer ("}, "layer 1 sha256:"},
 		{"foreign", []string{"  unsupported: a foreign layer, kept elsewhere than the image at https://example.com/layer ("}, "at https://example.com/layer (application"},
 		{"squashfs", []string{"  application/vnd.sylabs.image.layer.v1.squashfs  "}, "ocifs: hint: ocifs inspect shows what it is\n"},

@@ -28,7 +28,7 @@ func inspectText(u *ui, n *inspection) error {
 	line("Media type", "%s", cmp.Or(n.Root.MediaType, "(unsaid)"))
 	switch {
 	case errors.Is(n.why, image.ErrArtifact):
-		line("Mountable", "as files: %v", n.why)
+		line("Mountable", "as files")
 	case n.why != nil:
 		line("Mountable", "no: %v", n.why)
 	}

@@ -266,6 +266,9 @@ func look(body func(ctx context.Context, u *ui, cc *cli.Context, img *openedImag
 		}
 		u.progress.stop()
 		defer img.Close()
-		return body(ctx, u, cc, img)
+		if err = body(ctx, u, cc, img); err == nil {
+			err = img.Settle()
+		}
+		return err
 	})
 }

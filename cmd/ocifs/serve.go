@@ -43,6 +43,10 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	if !opening() {
 		return context.Cause(ctx)
 	}
+	if n, size := img.Unverified(); n > 0 {
+		h.warn(fmt.Sprintf("%s (%s) can be verified only once all of it was read, and is served as it comes till then; --verify=full reads it first",
+			plural(n, "file", "files"), bytesOf(size)))
+	}
 	srv, r, err := s.show(img, h)
 	if srv == nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -170,13 +169,15 @@ func TestRawBlob(t *testing.T) {
 	dir := t.TempDir()
 	lt.WriteLayout(t, dir, lt.Artifact{Tag: "t", Type: "x/y", Blobs: []lt.Blob{blob("a/b", body, title, "model")}})
 	s := store(t)
-	warned := []string{}
-	open := func() (image.Origin, []byte) {
-		img, err := image.Open(context.Background(), source(t, "oci:"+dir+":t"), s, image.Options{Warn: func(msg string) { warned = append(warned, msg) }})
+	open := func(unverified int) (image.Origin, []byte) {
+		img, err := image.Open(context.Background(), source(t, "oci:"+dir+":t"), s, image.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer img.Close()
+		if n, _ := img.Unverified(); n != unverified {
+			t.Errorf("%d blobs are not verified, want %d", n, unverified)
+		}
 		n, _ := img.Tree().Lookup(tree.Root, "model")
 		b := make([]byte, len(body))
 		if _, err := img.ReadAt(n, b[:10], 3<<20); err != nil || string(b[:10]) != body[3<<20:3<<20+10] {
@@ -184,21 +185,22 @@ func TestRawBlob(t *testing.T) {
 		}
 		k, err := img.ReadAt(n, b, 0)
 		origin := img.Layers()[0].Origin
-		for (err == nil || err == io.EOF) && img.Layers()[0].Origin == image.OriginRange { // until the audit has ended
-			runtime.Gosched()
-			_, err = img.ReadAt(n, make([]byte, 1), 0)
-		}
 		if err != nil && err != io.EOF {
 			t.Fatal(err)
 		}
+		if err := img.Settle(); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := img.Unverified(); n != 0 || img.Layers()[0].Origin == image.OriginRange {
+			t.Errorf("all was read, but %d blobs are not verified", n)
+		}
 		return origin, b[:k]
 	}
-	if origin, b := open(); string(b) != body || origin != image.OriginRange || len(warned) != 1 {
-		t.Fatalf("%d bytes, %s, %q", len(b), origin, warned)
+	if origin, b := open(1); string(b) != body || origin == image.OriginCache {
+		t.Fatalf("%d bytes, %s", len(b), origin)
 	}
-	warned = nil
-	if origin, b := open(); string(b) != body || origin != image.OriginCache || len(warned) != 0 {
-		t.Errorf("again: %d bytes, %s, %q", len(b), origin, warned)
+	if origin, b := open(0); string(b) != body || origin != image.OriginCache {
+		t.Errorf("again: %d bytes, %s", len(b), origin)
 	}
 }
 
@@ -226,9 +228,8 @@ func TestRawBlobWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 			n, _ := img.Tree().Lookup(tree.Root, "model")
-			err = nil
-			for err == nil || err == io.EOF {
-				_, err = img.ReadAt(n, body, 0)
+			if _, err = img.ReadAt(n, body, 0); err == nil || err == io.EOF {
+				err = img.Settle()
 			}
 			var broken *index.DigestError
 			var small *fetch.DigestError

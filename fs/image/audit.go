@@ -30,10 +30,30 @@ func newAudit(chunks int, prove func(context.Context) error) *audit {
 // begin counts what the cache has as seen: all of it, perhaps, if an earlier
 // mount ended between the last chunk and the verdict, or with a bad one.
 func (a *audit) begin(l *layer) {
-	l.space.Present(func(i int) { a.mark(i) })
-	if a.left.Load() == 0 {
+	if len(a.seen) == 0 { // of an empty one there is nothing to see
 		a.done.Go(func() { a.run(l.life, l) })
 	}
+	l.space.Present(func(i int) {
+		if a.mark(i) {
+			a.done.Go(func() { a.run(l.life, l) })
+		}
+	})
+}
+
+// settle waits for the verdict, if all has been seen.
+func (a *audit) settle(l *layer) error {
+	if a == nil {
+		return nil
+	}
+	l.space.Present(func(i int) { // also what other processes have fetched
+		if a.mark(i) {
+			a.done.Go(func() { a.run(l.life, l) })
+		}
+	})
+	if a.left.Load() == 0 {
+		a.done.Wait()
+	}
+	return a.verdict()
 }
 
 // mark notes that chunk i was seen, and says whether it was the last one.
@@ -45,11 +65,10 @@ func (a *audit) mark(i int) bool {
 // put is put, watched.
 func (a *audit) put(ctx context.Context, l *layer, put func(i int, p []byte) error) func(i int, p []byte) error {
 	return func(i int, p []byte) error {
-		err := put(i, p)
-		if err == nil && a.mark(i) {
+		if a.mark(i) { // before anybody has it, so that who has read all knows that all was seen
 			a.done.Go(func() { a.run(ctx, l) })
 		}
-		return err
+		return put(i, p)
 	}
 }
 

@@ -93,6 +93,33 @@ func (l *layer) prove(ctx context.Context, p *planner) error {
 	return err
 }
 
+// Unverified tells of blobs that are no archives, of more than 4 MiB, how many
+// there are and with how many bytes, of which not all has been read and
+// verified: what is read of them is what the source gave.
+func (m *Image) Unverified() (n int, size int64) {
+	for _, l := range m.layers {
+		if l.origin == OriginRange && l.desc.Size > smallBlob && l.raw.verified() == nil {
+			n, size = n+1, size+l.desc.Size
+		}
+	}
+	return n, size
+}
+
+// Settle waits until all that was read whole is verified, and returns what was
+// found wrong. It is for who has read files and must know before anybody goes on
+// with what was in them.
+func (m *Image) Settle() error {
+	for _, l := range m.layers {
+		if l.origin != OriginRange {
+			continue
+		}
+		if err := l.audit.settle(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // verified is what the blob has become, nil as long as it has not.
 func (r *raw) verified() *layer {
 	if r == nil {

@@ -129,7 +129,6 @@ func (s *Selection) Open(ctx context.Context, o Options) (_ *Image, err error) {
 	if img.tree, err = s.grow(img, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.m.Descriptor.Digest, err)
 	}
-	s.tellUnverified(img, o)
 	return img, nil
 }
 
@@ -159,20 +158,6 @@ func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error
 		g.Go(func() error { return l.open(gctx, planners[s.layers[i].of]) })
 	}
 	return g.Wait()
-}
-
-// tellUnverified warns of blobs that are served before all of them could be
-// verified.
-func (s *Selection) tellUnverified(img *Image, o Options) {
-	n, size := 0, int64(0)
-	for _, l := range img.layers {
-		if l.origin == OriginRange && l.desc.Size > smallBlob {
-			n, size = n+1, size+l.desc.Size
-		}
-	}
-	if n > 0 {
-		o.warn(fmt.Sprintf("%s (%d bytes) can be verified only when all of each was read: what is read before is what the source gave", counted(n, "blob"), size))
-	}
 }
 
 // sameLayers says whether parts show nothing but one image's layers, in order.
