@@ -8,6 +8,7 @@ SHELL       := /bin/bash
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX   ?= /usr/local
+SBINDIR  ?= /usr/sbin
 FUZZTIME ?= 10s
 COUNT    ?= 10
 BASE     ?= main
@@ -95,8 +96,13 @@ tools: ## bin/umoci (the oracle of e2e), bin/staticcheck, bin/benchstat
 	@mkdir -p bin
 	(cd tests/tools && go build -o ../../bin/ tool)
 
-install: build ## PREFIX=/usr/local, DESTDIR=
+# mount(8) looks for its helpers in /sbin alone, which is /usr/sbin.
+install: build ## PREFIX=/usr/local, SBINDIR=/usr/sbin, DESTDIR=
 	install -D -m 0755 bin/ocifs $(DESTDIR)$(PREFIX)/bin/ocifs
+	install -d $(DESTDIR)$(SBINDIR)
+	for t in ocifs fuse.ocifs fuse3.ocifs; do
+	  ln -srf $(DESTDIR)$(PREFIX)/bin/ocifs $(DESTDIR)$(SBINDIR)/mount.$$t
+	done
 
 clean: ## remove bin/
 	rm -rf bin

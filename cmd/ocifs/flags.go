@@ -159,6 +159,9 @@ func cacheDir(cc *cli.Context) (string, error) {
 		return "/var/cache/ocifs", nil
 	}
 	dir, err := os.UserCacheDir() // $XDG_CACHE_HOME or ~/.cache
+	if home := homeDir(); err != nil && home != "" {
+		dir, err = filepath.Join(home, ".cache"), nil
+	}
 	if err != nil {
 		return "", hint(fmt.Errorf("cache directory: %w", err), "say where with --cache-dir")
 	}

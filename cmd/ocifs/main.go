@@ -5,7 +5,8 @@
 // environment. A command is a file: a constructor with its flags and help,
 // and a plain function that does it. What the commands share: the line is
 // read by permute.go before urfave/cli sees it; ui.go says what goes to
-// which stream; exit.go has the exit codes and advice.go the hints.
+// which stream; exit.go has the exit codes and advice.go the hints. Called by
+// mount(8), the program is another one (helper.go).
 //
 // A mount in the background is this program again (daemon.go), started with
 // two pipes: on one it gets what to do, on the other it tells its parent how
@@ -34,6 +35,11 @@ func main() {
 func run(ctx context.Context, argv []string) int {
 	cli.HelpFlag = nil // or cli takes the -h of ls for itself
 	app := newApp()
+	if words, ok := helperWords(app, argv); ok {
+		err := helper(ctx, app, words)
+		report(ctx, os.Stderr, err)
+		return helperCode(exitCode(ctx, err))
+	}
 	err := dispatch(ctx, app, argv)
 	report(ctx, os.Stderr, err)
 	return exitCode(ctx, err)

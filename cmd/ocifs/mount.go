@@ -52,7 +52,10 @@ The options of -o, of which the last one wins, are these and no others:
 without effect, as it is so anyway: ro, defaults, default_permissions, async,
 sync, dirsync, silent, lazytime, atime, diratime, relatime, strictatime, and the
 last five with no; and what is for mount(8) and systemd: auto, noauto, nofail,
-_netdev, user, users, nouser, owner, group, comment=…, x-….`,
+_netdev, user, users, nouser, owner, group, comment=…, x-….
+
+"mount -t ocifs IMAGE MOUNTPOINT" does the same, and so does a line in fstab(5).
+There env.NAME=VALUE sets a variable of the environment; exit codes are mount(8)'s.`,
 		UsageText: `
 $ ocifs mount docker.io/library/python:3.13 /mnt/py
 $ ocifs mount -o nosuid,nodev oci:/srv/images/app:v2 /mnt/app

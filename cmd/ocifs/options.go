@@ -52,10 +52,19 @@ type mountFlags struct {
 	Writable   bool // rw was asked for, which no image is
 }
 
-// optionsOf applies -o. A flag on the line or in the environment wins against
-// the option of its name. Root's mounts are root file systems: their setuid
-// programs and device nodes work unless root says otherwise.
-func optionsOf(cc *cli.Context, flags []cli.Flag) (m mountFlags, err error) {
+// optionsOf applies -o.
+func optionsOf(cc *cli.Context, flags []cli.Flag) (mountFlags, error) {
+	var opts []string
+	for _, o := range cc.StringSlice("option") {
+		opts = append(opts, splitOptions(o)...)
+	}
+	return setOptions(cc, flags, opts)
+}
+
+// setOptions applies options. A flag on the line or in the environment wins
+// against the option of its name. Root's mounts are root file systems: their
+// setuid programs and device nodes work unless root says otherwise.
+func setOptions(cc *cli.Context, flags []cli.Flag, opts []string) (m mountFlags, err error) {
 	m.Suid = os.Geteuid() == 0 && mayMount()
 	m.Dev = m.Suid
 	given := map[string]bool{}
@@ -68,10 +77,8 @@ func optionsOf(cc *cli.Context, flags []cli.Flag) (m mountFlags, err error) {
 		}
 		return cc.Set(name, value)
 	}
-	for _, o := range cc.StringSlice("option") {
-		if err := readOptions(splitOptions(o), &m, flags, set); err != nil {
-			return m, err
-		}
+	if err := readOptions(opts, &m, flags, set); err != nil {
+		return m, err
 	}
 	return m, m.check(mayMount())
 }
