@@ -29,7 +29,9 @@ func exportCommand() *cli.Command {
 all layers applied, into one tar archive: to standard output, or to FILE, which
 appears when it is complete. Everything is in it: owners by number, times to
 the nanosecond, extended attributes, hard links, devices, holes. The archive
-depends on nothing but the files: it has the same bytes everywhere, always.`,
+depends on nothing but the files: it has the same bytes everywhere, always. Of
+eStargz and zstd:chunked layers it shows what their tables tell, which may round
+times; with --index=local, what the layers do.`,
 		UsageText: `
 $ ocifs export docker.io/library/alpine -o alpine.tar
 $ ocifs export alpine /etc | tar -x -C /tmp/alpine
