@@ -10,6 +10,10 @@
 // a read of its layer's decoded space, which comes from the cache, chunk by
 // chunk; a missing chunk is fetched, decoded, verified and kept.
 //
+// What is shown need not be one image (Select, View): blobs of an artifact are
+// files, a Compose application has its images below it, platforms stand side by
+// side. Then several trees, and single files, are grafted into one.
+//
 // Everything hangs from the manifest's digest: documents are verified before
 // they are parsed, layers by their digest and diffID when they are read whole,
 // and each chunk by what was written down then, or by what a table of contents

@@ -165,3 +165,11 @@ func sameLayers(parts []part) bool {
 	return len(parts) == 1 && parts[0].at == "" && parts[0].name == "" && !parts[0].tar &&
 		slices.Equal(parts[0].layers, numbers(len(parts[0].layers)))
 }
+
+// counted is "1 platform", "3 platforms".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

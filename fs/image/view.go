@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/containerd/platforms"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ocifs.dev/ocifs/cache"
@@ -39,9 +37,6 @@ type View struct {
 
 // ErrNoCompose says that no Compose application goes with an image.
 var ErrNoCompose = errors.New("no Compose application refers to it")
-
-// maxViews bounds how many platforms, or services, are shown side by side.
-const maxViews = 256
 
 // Select follows src's reference, as Resolve does, and decides what to show of
 // it, as o.View says. Only documents are read, and the files of a Compose
@@ -160,139 +155,10 @@ func artifact(doc *document) (*Manifest, error) {
 	return m, nil
 }
 
-// allPlatforms selects what there is for every platform.
-func (s *Selection) allPlatforms(ctx context.Context) error {
-	s.m = &Manifest{Name: s.r.src.Name(), Root: s.root.desc, RawRoot: s.root.raw, Descriptor: s.root.desc, Raw: s.root.raw}
-	l := &lister{r: s.r, seen: map[string]bool{}}
-	var err error
-	if s.root.index != nil {
-		s.m.Platforms = s.root.index.Manifests
-		err = l.walk(ctx, s.root, nil, 1)
-	} else {
-		err = l.add(ctx, s.root.desc, s.root)
-	}
-	if err != nil {
-		return err
-	}
-	taken := map[string]bool{}
-	var skipped error
-	for _, d := range l.list {
-		if d.Platform == nil || isBundle(s.root) && taken[platformName(*d.Platform)] {
-			continue
-		}
-		if len(taken) == maxViews {
-			return fmt.Errorf("%s: more than %d platforms", s.root.desc.Digest, maxViews)
-		}
-		name := platformName(*d.Platform)
-		if taken[name] {
-			name += "-" + d.Digest.Encoded()[:12]
-		}
-		taken[name] = true
-		switch err := s.platform(ctx, d, name); {
-		case errors.Is(err, ErrUnsupported):
-			s.o.warn(fmt.Sprintf("%s is not shown: %v", FormatPlatform(*d.Platform), err))
-			skipped = err
-		case err != nil:
-			return err
-		}
-	}
-	if len(s.parts) == 0 && skipped == nil {
-		skipped = &NoPlatformError{Want: "any platform"}
-	}
-	if len(s.parts) > 0 {
-		s.what = counted(len(taken), "platform")
-		return nil
-	}
-	return skipped
-}
-
-// platform selects the manifest at d, or what the bundle has for its platform.
-func (s *Selection) platform(ctx context.Context, d ocispec.Descriptor, at string) error {
-	if isBundle(s.root) {
-		return s.bundle(ctx, s.root, *d.Platform, at)
-	}
-	doc, err := s.r.load(ctx, d)
-	if err != nil {
-		return err
-	}
-	m, err := s.manifest(ctx, doc)
-	if err != nil {
-		return err
-	}
-	return s.add(ctx, m, *d.Platform, at)
-}
-
 // manifest is what the manifest at doc is of.
 func (s *Selection) manifest(ctx context.Context, doc *document) (*Manifest, error) {
 	if doc.manifest != nil && isFiles(doc.manifest) {
 		return artifact(doc)
 	}
 	return s.r.image(ctx, doc)
-}
-
-// platformName is what a platform's directory is called.
-func platformName(p ocispec.Platform) string {
-	p = platforms.Normalize(p)
-	name := p.OS + "-" + p.Architecture
-	for _, s := range []string{p.Variant, p.OSVersion} {
-		if s != "" {
-			name += "-" + s
-		}
-	}
-	return component(name)
-}
-
-// only leaves the layer that key means, by itself.
-func (s *Selection) only(key string) error {
-	n, err := s.find(key)
-	if err != nil {
-		return err
-	}
-	l := s.layers[n]
-	kept := part{layers: []int{0}, lone: true}
-	for _, p := range s.parts {
-		if p.name != "" && len(p.layers) == 1 && p.layers[0] == n { // a file, be it of an artifact
-			kept = p
-			kept.at, kept.layers = "", []int{0}
-		}
-	}
-	s.layers, s.parts, s.texts = []selected{l}, []part{kept}, nil
-	return nil
-}
-
-// find is the number of the layer that key means.
-func (s *Selection) find(key string) (int, error) {
-	if n, err := strconv.Atoi(key); err == nil && n >= 1 && n <= len(s.layers) {
-		return n - 1, nil
-	}
-	found := []int{}
-	for i, l := range s.layers {
-		if meant(l.desc.Digest, key) || l.diffID != "" && meant(l.diffID, key) {
-			found = append(found, i)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return 0, fmt.Errorf("%w: %q means %d layers", ErrNoLayer, key, len(found))
-	}
-	return 0, fmt.Errorf("%w: %q (there are 1 to %d)", ErrNoLayer, key, len(s.layers))
-}
-
-// ErrNoLayer says that there is no such layer.
-var ErrNoLayer = errors.New("no such layer")
-
-// meant says whether key is d, or the beginning of its digits.
-func meant(d digest.Digest, key string) bool {
-	key = strings.TrimPrefix(key, d.Algorithm().String()+":")
-	return len(key) >= 6 && strings.HasPrefix(d.Encoded(), key)
-}
-
-// counted is "1 platform", "3 platforms".
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
