@@ -103,6 +103,9 @@ install: build ## PREFIX=/usr/local, SBINDIR=/usr/sbin, DESTDIR=
 	for t in ocifs fuse.ocifs fuse3.ocifs; do
 	  ln -srf $(DESTDIR)$(PREFIX)/bin/ocifs $(DESTDIR)$(SBINDIR)/mount.$$t
 	done
+	for d in system user; do
+	  install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/$$d cmd/ocifs/system/ocifs@.service
+	done
 
 clean: ## remove bin/
 	rm -rf bin

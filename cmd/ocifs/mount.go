@@ -36,7 +36,8 @@ What is in the directory is hidden until it is unmounted, which is worth a warni
 SIGTERM unmounts, and so do, with -f, SIGINT (Ctrl-C) and SIGHUP; the process ends
 with exit code 0. Before the mount is live, they undo it, with 143, 130 or 129. A
 mount in use is detached, and served until its last user is gone, or until a
-second signal. SIGQUIT has the process log what it is doing, and go on.
+second signal. SIGQUIT has the process log what it is doing, and go on. In a service
+of systemd with Type=notify, -f is implied, and systemd is told when it is live.
 
 The options of -o, of which the last one wins, are these and no others:
 
@@ -62,7 +63,7 @@ $ ocifs mount -o nosuid,nodev oci:/srv/images/app:v2 /mnt/app
 $ ocifs mount --all-platforms alpine /mnt/alpine
 $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "serve until unmounted or interrupted, instead of in the background"},
+			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "serve until unmounted or interrupted, instead of in the background; implied by $NOTIFY_SOCKET"},
 			&cli.BoolFlag{Name: "debug", Aliases: []string{"d"}, Usage: "log all there is to log; implies -f"},
 			&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTIONS`, separated by commas"},
 			jsonFlag(),
@@ -86,8 +87,9 @@ func mount(ctx context.Context, u *ui, cc *cli.Context, f mountFlags) error {
 		return err
 	}
 	live := func(r record) error { return u.mounted(r, cc.Bool("json")) }
-	if cc.Bool("foreground") || cc.Bool("debug") {
-		return foreground(ctx, u, spec, live)
+	n := newNotifier()
+	if cc.Bool("foreground") || cc.Bool("debug") || n != nil {
+		return foreground(ctx, u, spec, n, live)
 	}
 	return background(ctx, u, spec, live)
 }
@@ -170,18 +172,27 @@ func (s *mountSpec) openLog(w io.Writer) (*slog.Logger, error) {
 	return newLog(w, levelOf(s.LogLevel), s.LogFormat), nil
 }
 
-// foreground serves the mount in this process.
-func foreground(ctx context.Context, u *ui, s mountSpec, live func(record) error) error {
+// foreground serves the mount in this process, and tells n how it is.
+func foreground(ctx context.Context, u *ui, s mountSpec, n *notifier, live func(record) error) error {
 	h := uiHooks(u)
+	h.step = n.steps(h.step)
+	n.send(status("opening %s", quote(s.Image.Ref)))
+	defer context.AfterFunc(ctx, func() { n.stopping(nil) })()
 	log, err := s.openLog(u.err)
 	if err != nil {
 		return err
 	}
 	h.log = log
-	return serve(ctx, s, h, func(r record) error {
+	err = serve(ctx, s, h, func(r record) error {
 		u.progress.stop()
-		return live(r)
+		err := live(r)
+		if err == nil {
+			n.ready(r)
+		}
+		return err
 	})
+	n.stopping(err)
+	return err
 }
 
 // mounted prints what has been mounted where, at once. That this fails is a
