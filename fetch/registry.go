@@ -158,7 +158,7 @@ func (r *registry) resolveTag(ctx context.Context, tag string) (ocispec.Descript
 		return ocispec.Descriptor{}, doc, fmt.Errorf("%w: what the registry gives for the tag is not JSON but %q", ErrUnsupported, clip(doc.mediaType))
 	}
 	d := ocispec.Descriptor{MediaType: doc.mediaType, Digest: digest.FromBytes(doc.body), Size: int64(len(doc.body))}
-	if checkDigest(named) == nil {
+	if checkDigest(named) == nil && d.MediaType != signedSchema1 {
 		d.Digest = named
 		if err := verify(d, doc.body); err != nil {
 			return d, doc, err
@@ -166,6 +166,11 @@ func (r *registry) resolveTag(ctx context.Context, tag string) (ocispec.Descript
 	}
 	return d, doc, nil
 }
+
+// signedSchema1 is a manifest as Docker wrote them until 2015, of which a
+// registry names the digest without the signatures in it. Nobody reads it; but
+// who wants to know what there is can be told.
+const signedSchema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 
 // head asks for a manifest's headers; ok is false if they are of no use.
 func (r *registry) head(ctx context.Context, path string) (d ocispec.Descriptor, ok bool, err error) {

@@ -154,6 +154,27 @@ func TestConfigIsBlob(t *testing.T) {
 	expect(t, reg, map[Kind]int{Manifest: 2, Blob: 1})
 }
 
+// TestSchema1 gets a manifest whose digest its registry counts without what is
+// signed to it; any other with another digest is refused.
+func TestSchema1(t *testing.T) {
+	body := []byte(`{"schemaVersion":1,"signatures":[]}`)
+	for mediaType, want := range map[string]error{
+		"application/vnd.docker.distribution.manifest.v1+prettyjws": nil,
+		"application/vnd.docker.distribution.manifest.v1+json":      errDigest,
+	} {
+		reg := Start(t, Options{})
+		reg.Use(Answer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", mediaType)
+			w.Header().Set("Docker-Content-Digest", digest.FromString("the payload").String())
+			w.Write(body)
+		}))
+		d, err := open(t, reg.Host+"/a/b:t", fetch.Options{}).Resolve(context.Background())
+		if checkErr(t, err, want); want == nil && (d.MediaType != mediaType || d.Digest != digest.FromBytes(body)) {
+			t.Errorf("%+v", d)
+		}
+	}
+}
+
 // TestDocumentChecks refuses descriptors before anybody is asked.
 func TestDocumentChecks(t *testing.T) {
 	reg := Start(t, Options{})
