@@ -360,6 +360,9 @@ func TestRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want something with %q", err, c.want)
 			}
+			if over := (*index.WindowError)(nil); errors.As(err, &over) && err != error(over) {
+				t.Errorf("the archive is blamed for it: %v", err)
+			}
 		})
 	}
 }

@@ -33,6 +33,9 @@ func scan(r *spaceReader, l Limits, emit func(*Entry) error) error {
 		if err == io.EOF {
 			return nil
 		}
+		if r.err != nil { // it is not the archive that failed
+			return r.err
+		}
 		if err != nil {
 			return &FormatError{Format: Tar, Off: align(end), Err: tarError(err)}
 		}
@@ -49,6 +52,9 @@ func scan(r *spaceReader, l Limits, emit func(*Entry) error) error {
 		}
 		if err == nil {
 			err = emit(e)
+		}
+		if r.err != nil {
+			return r.err
 		}
 		if err != nil {
 			return &FormatError{Format: Tar, Off: align(end), Name: h.Name, Err: err}
@@ -163,6 +169,7 @@ func libarchive(name, value string) (Xattr, error) {
 // archive/tar keeps to itself.
 type spaceReader struct {
 	next func() ([]byte, error) // the next run of decoded bytes, valid until the next call; io.EOF after the last
+	err  error                  // what next failed with, unless it was io.EOF
 	buf  []byte
 	pos  int64
 	from int64 // bytes from here on are recorded …
@@ -179,6 +186,9 @@ func (r *spaceReader) fill() error {
 	for len(r.buf) == 0 {
 		b, err := r.next()
 		if err != nil {
+			if err != io.EOF {
+				r.err = err
+			}
 			return err
 		}
 		r.buf = b
