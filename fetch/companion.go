@@ -4,14 +4,15 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A neighbourly place keeps other images beside its own, and can be asked for
 // them by name.
 type neighbourly interface {
-	// companion resolves the reference's tag with suffix behind it.
-	companion(ctx context.Context, suffix string) (ocispec.Descriptor, error)
+	// neighbour resolves a tag in the same repository, layout or archive.
+	neighbour(ctx context.Context, tag string) (ocispec.Descriptor, error)
 }
 
 var (
@@ -27,39 +28,47 @@ var (
 // name only, so nothing vouches for it. Where the reference has no tag, or
 // nothing has that name, the error is ErrNotFound.
 func (s *Source) Companion(ctx context.Context, suffix string) (ocispec.Descriptor, error) {
+	what := fmt.Sprintf("the image beside it under its tag and %q", suffix)
+	if s.ref.tag == "" || s.ref.digest != "" {
+		return ocispec.Descriptor{}, s.explain(fmt.Errorf("%s: %w: the reference has no tag", what, ErrNotFound))
+	}
+	return s.neighbour(ctx, s.ref.tag+suffix, what)
+}
+
+// maxTag is how long a tag may be (distribution-spec, "Pulling manifests").
+const maxTag = 128
+
+// SignatureTag is where cosign keeps the signatures of the manifest with the
+// digest d, in the manner of Companion: under a tag made of that digest.
+func (s *Source) SignatureTag(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+	if err := checkDigest(d); err != nil {
+		return ocispec.Descriptor{}, s.explain(err)
+	}
+	tag := d.Algorithm().String() + "-" + d.Encoded() + ".sig"
+	if len(tag) > maxTag { // of SHA-512: no registry can have it
+		return ocispec.Descriptor{}, s.explain(fmt.Errorf("%w: a tag of %d characters", ErrNotFound, len(tag)))
+	}
+	return s.neighbour(ctx, tag, "signatures under the tag "+tag)
+}
+
+func (s *Source) neighbour(ctx context.Context, tag, what string) (d ocispec.Descriptor, err error) {
 	p, ok := s.place.(neighbourly)
 	if !ok {
-		return ocispec.Descriptor{}, s.explain(fmt.Errorf("%w: an image of this kind has no others beside it", ErrNotFound))
+		return d, s.explain(fmt.Errorf("%s: %w: an image of this kind has no others beside it", what, ErrNotFound))
 	}
-	d, err := p.companion(ctx, suffix)
-	if err != nil {
-		err = s.explain(fmt.Errorf("the image beside it under its tag and %q: %w", suffix, err))
+	if d, err = p.neighbour(ctx, tag); err != nil {
+		err = s.explain(fmt.Errorf("%s: %w", what, err))
 	}
 	return d, err
 }
 
-// beside is the reference to another image in the same place.
-func (r Reference) beside(suffix string) (Reference, error) {
-	if r.tag == "" || r.digest != "" {
-		return r, fmt.Errorf("%w: the reference has no tag", ErrNotFound)
-	}
-	r.tag += suffix
-	return r, nil
-}
-
-func (r *registry) companion(ctx context.Context, suffix string) (ocispec.Descriptor, error) {
-	ref, err := r.ref.beside(suffix)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	d, _, err := r.resolveTag(ctx, ref.tag)
+func (r *registry) neighbour(ctx context.Context, tag string) (ocispec.Descriptor, error) {
+	d, _, err := r.resolveTag(ctx, tag)
 	return d, err
 }
 
-func (l *layout) companion(_ context.Context, suffix string) (ocispec.Descriptor, error) {
-	ref, err := l.ref.beside(suffix)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
+func (l *layout) neighbour(_ context.Context, tag string) (ocispec.Descriptor, error) {
+	ref := l.ref
+	ref.tag, ref.digest = tag, ""
 	return (&layout{files: l.files, ref: ref, warn: l.warn}).find()
 }

@@ -199,9 +199,9 @@ func (m *mirrored) referrers(ctx context.Context, subject ocispec.Descriptor, ar
 	return list, err
 }
 
-func (m *mirrored) companion(ctx context.Context, suffix string) (d ocispec.Descriptor, err error) {
-	err = m.ask(ctx, "tag "+m.home().ref.tag+suffix, mayResolve, func(r *registry) (err error) {
-		d, err = r.companion(ctx, suffix)
+func (m *mirrored) neighbour(ctx context.Context, tag string) (d ocispec.Descriptor, err error) {
+	err = m.ask(ctx, "tag "+tag, mayResolve, func(r *registry) (err error) {
+		d, err = r.neighbour(ctx, tag)
 		return err
 	})
 	return d, err

@@ -130,12 +130,12 @@ func (s *searched) referrers(ctx context.Context, subject ocispec.Descriptor, ar
 	return p.(referring).referrers(ctx, subject, artifactType)
 }
 
-func (s *searched) companion(ctx context.Context, suffix string) (ocispec.Descriptor, error) {
+func (s *searched) neighbour(ctx context.Context, tag string) (ocispec.Descriptor, error) {
 	p, err := s.choose(ctx)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return p.(neighbourly).companion(ctx, suffix)
+	return p.(neighbourly).neighbour(ctx, tag)
 }
 
 func (s *searched) tags(ctx context.Context, limit int, warn func(string)) (tags []string, err error) {

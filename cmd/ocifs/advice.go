@@ -29,6 +29,8 @@ func codeOf(err error) int {
 		lie      *index.MismatchError
 	)
 	switch {
+	case errors.Is(err, image.ErrUnsigned):
+		return exitIntegrity
 	case errors.As(err, &fetched), errors.As(err, &indexed), errors.As(err, &chunk), errors.As(err, &lie):
 		return exitIntegrity
 	case isMountError(err):
@@ -67,6 +69,8 @@ func advice(err error) []string {
 	case errors.As(err, new(outputError)): // full or gone, it is the user's
 	case errors.As(err, &platform):
 		return platformAdvice(platform.Have)
+	case errors.Is(err, image.ErrUnsigned):
+		return []string{"nothing of it was used; ocifs referrers IMAGE shows what lies beside it, cosign sign --key KEY signs it"}
 	case isMountError(err):
 		return mountAdvice(err)
 	case errors.As(err, &ca):

@@ -30,7 +30,7 @@ const exitTable = `    0  it worked
     3  not found: the image, its tag or platform, a path in it, a mount
     4  access refused: credentials missing or wrong
     5  registry unreachable, or failing, after all retries
-    6  integrity: bytes that are not what their digest says
+    6  integrity: bytes that are not what their digest says, or no valid signature
     7  mount: FUSE missing, or a mountpoint that is absent or busy
     8  unsupported: a media type or a form of image ocifs cannot read
   130  interrupted by Ctrl-C (143: by SIGTERM); a live mount that is ended so: 0

@@ -69,7 +69,7 @@ func openManifest(ctx context.Context, u *ui, s imageSpec) (*openedImage, *image
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := image.Resolve(ctx, img.src, img.store, image.Options{Platform: s.Platform, Warn: uiHooks(u).warn})
+	m, err := image.Resolve(ctx, img.src, img.store, image.Options{Platform: s.Platform, Keys: s.keys(), Warn: uiHooks(u).warn})
 	if err != nil {
 		defer img.Close()
 		return nil, nil, img.named(err)

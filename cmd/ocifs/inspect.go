@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -34,7 +35,8 @@ its layers, with how a mount would read each of them now:
 Manifests and the configuration are read, and the repository is asked for an
 index, as --index says; no layer is read. Where eStargz layers leave their index
 to a TOC image (IMAGE-esgztoc), that is shown, too. Without an image for the platform the
-image index is shown; what is no container image is shown as far as it tells.`,
+image index is shown; what is no container image is shown as far as it tells.
+With --verify-key, it is said what of it is signed, or nothing is shown.`,
 		UsageText: `
 $ ocifs inspect docker.io/library/python:3.13
 $ ocifs inspect --raw --platform linux/arm64 alpine | jq .layers
@@ -68,7 +70,7 @@ func inspect(ctx context.Context, u *ui, cc *cli.Context) error {
 		return err
 	}
 	defer img.Close()
-	o := image.Options{Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Warn: uiHooks(u).warn}
+	o := image.Options{Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Keys: s.keys(), Warn: uiHooks(u).warn}
 	if cc.Bool("raw") || cc.Bool("manifest") || cc.Bool("config") {
 		err = img.inspectRaw(ctx, u, cc, o)
 	} else {
@@ -83,7 +85,7 @@ func inspect(ctx context.Context, u *ui, cc *cli.Context) error {
 // inspectRaw prints the document that is asked for.
 func (i *openedImage) inspectRaw(ctx context.Context, u *ui, cc *cli.Context, o image.Options) error {
 	var raw []byte
-	if cc.Bool("raw") && o.Platform == "" {
+	if cc.Bool("raw") && o.Platform == "" && o.Keys == nil {
 		x, err := image.ReadRoot(ctx, i.src, i.store, o)
 		if err != nil {
 			return err
@@ -92,6 +94,12 @@ func (i *openedImage) inspectRaw(ctx context.Context, u *ui, cc *cli.Context, o 
 	} else {
 		x, m, err := image.Describe(ctx, i.src, i.store, o)
 		switch {
+		case x == nil || errors.Is(err, image.ErrUnsigned):
+			return err
+		case cc.Bool("raw") && o.Platform == "":
+			if raw = x.RawRoot; x.Signed != x.Root.Digest {
+				return fmt.Errorf("%w of %s: only the manifest in it is signed, which --manifest prints", image.ErrUnsigned, x.Root.Digest)
+			}
 		case m != nil && cc.Bool("config"):
 			raw = m.RawConfig
 		case x != nil && x.Raw != nil && !cc.Bool("config") && !noPlatform(err): // be it an artifact's
@@ -120,7 +128,7 @@ type inspection struct {
 // the error says why, unless it is of a kind that ocifs doesn't mount.
 func (i *openedImage) inspect(ctx context.Context, u *ui, o image.Options, asJSON bool) error {
 	x, m, err := image.Describe(ctx, i.src, i.store, o)
-	if x == nil || ctx.Err() != nil || o.Platform != "" && noPlatform(err) {
+	if x == nil || ctx.Err() != nil || errors.Is(err, image.ErrUnsigned) || o.Platform != "" && noPlatform(err) {
 		return err
 	}
 	n := &inspection{Description: x, image: m, why: err}

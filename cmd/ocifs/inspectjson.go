@@ -16,6 +16,7 @@ type inspected struct {
 	Name         string            `json:"name"`
 	Digest       string            `json:"digest"` // of what the reference points at
 	MediaType    string            `json:"media_type"`
+	Signed       string            `json:"signed,omitempty"`        // the digest that --verify-key was found to have signed
 	Problem      string            `json:"problem,omitempty"`       // why it can't be mounted
 	Platforms    []platformInfo    `json:"platforms,omitempty"`     // there is an image index
 	Selected     *selectedInfo     `json:"selected,omitempty"`      // there is an image for the platform
@@ -65,7 +66,7 @@ type selectedInfo struct {
 
 func inspectJSON(u *ui, n *inspection) error {
 	i := inspected{
-		Schema: "ocifs.dev/inspect/v1", Name: n.Name, Digest: n.Root.Digest.String(), MediaType: n.Root.MediaType,
+		Schema: "ocifs.dev/inspect/v1", Name: n.Name, Digest: n.Root.Digest.String(), MediaType: n.Root.MediaType, Signed: n.Signed.String(),
 		ArtifactType: n.artifact(), Layers: []layerDescriptor{}, TOCImage: n.tocs,
 	}
 	if n.why != nil && !errors.Is(n.why, image.ErrArtifact) { // those are shown as files

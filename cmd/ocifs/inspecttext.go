@@ -25,6 +25,13 @@ func inspectText(u *ui, n *inspection) error {
 	})
 	line("Name", "%s", n.Name)
 	line("Digest", "%s", n.Root.Digest)
+	switch n.Signed {
+	case "":
+	case n.Root.Digest:
+		line("Signed", "yes")
+	default:
+		line("Signed", "yes: the manifest %s", n.Signed)
+	}
 	line("Media type", "%s", cmp.Or(n.Root.MediaType, "(unsaid)"))
 	switch {
 	case errors.Is(n.why, image.ErrArtifact):

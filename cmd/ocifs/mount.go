@@ -30,6 +30,11 @@ push has pushed; a Docker Compose application as compose.yaml and images/. Large
 files of that kind are verified when all of each was read; --verify=full reads
 them first. --all-platforms, --layer, --subpath and --compose show other views.
 
+With --verify-key FILE, only what was signed by a key in FILE is mounted, as by
+"cosign sign --key": the image index or the platform's manifest, and so all that
+hangs from it. No word is taken that the signature doesn't cover, as --index=trusted
+takes it. Else it is refused, with exit code 6.
+
 Root can mount anywhere; others need fusermount3 and a directory of their own.
 What is in the directory is hidden until it is unmounted, which is worth a warning.
 
@@ -61,6 +66,7 @@ There env.NAME=VALUE sets a variable of the environment; exit codes are mount(8)
 $ ocifs mount docker.io/library/python:3.13 /mnt/py
 $ ocifs mount -o nosuid,nodev oci:/srv/images/app:v2 /mnt/app
 $ ocifs mount --all-platforms alpine /mnt/alpine
+$ ocifs mount --verify-key cosign.pub ghcr.io/o/r:v1 /mnt/r
 $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "serve until unmounted or interrupted, instead of in the background; implied by $NOTIFY_SOCKET"},
@@ -201,9 +207,13 @@ func (u *ui) mounted(r record, asJSON bool) error {
 	if asJSON {
 		u.json(r) // an error stays for Flush
 	} else {
-		fmt.Fprintf(u.out, "mounted %s@%s (%s, %s, %s; lazy %s) on %s  pid %d\n",
+		signed := ""
+		if r.Signed != "" {
+			signed = "; signed"
+		}
+		fmt.Fprintf(u.out, "mounted %s@%s (%s, %s, %s; lazy %s%s) on %s  pid %d\n",
 			quote(r.Ref), shortDigest(r.Digest), r.Platform, count(len(r.Layers), "layer"), bytesOf(r.Size),
-			r.lazy(), quote(r.Mountpoint), r.PID)
+			r.lazy(), signed, quote(r.Mountpoint), r.PID)
 	}
 	if err := u.flush(); err != nil {
 		return hint(err, "it is not mounted, as nobody would have heard of it; print elsewhere, as to /dev/null")

@@ -28,6 +28,7 @@ type imageSpec struct {
 	SOCIv1    bool
 	Verify    string // see policyverify.go; "": verifyChunk
 	View      image.View
+	VerifyKey []byte // public keys, in PEM, of which one must have signed it; none: nobody need have
 	Registry  registrySpec
 }
 
@@ -51,6 +52,9 @@ func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
 		return s, err
 	}
 	if s.View, err = viewOf(cc); err != nil {
+		return s, err
+	}
+	if err = s.readKey(cc); err != nil {
 		return s, err
 	}
 	if s.CacheDir, err = cacheDir(cc); err != nil {
@@ -128,7 +132,7 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 
 // options are the image.Options that s stands for.
 func (s imageSpec) options(h hooks) image.Options {
-	return image.Options{View: s.View, Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Findings: s.findings(h.warn)}
+	return image.Options{View: s.View, Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Keys: s.keys(), Warn: h.warn, Findings: s.findings(h.warn)}
 }
 
 // choose decides what is shown of what the reference leads to. No layer is

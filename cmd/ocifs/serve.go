@@ -180,7 +180,7 @@ func recordOf(img *openedImage, srv *fs.Server, s mountSpec) (record, error) {
 	}
 	r := record{
 		Schema: recordSchema, Mountpoint: s.Mountpoint, Device: srv.Device(),
-		Ref: img.Name(), Digest: img.Manifest().Descriptor.Digest.String(), Platform: img.platform(),
+		Ref: img.Name(), Digest: img.Manifest().Descriptor.Digest.String(), Platform: img.platform(), Signed: img.Manifest().Signed.String(),
 		PID: os.Getpid(), PIDStart: start, Started: time.Now().UTC().Truncate(time.Second),
 		CacheDir: s.Image.CacheDir, Layers: img.layers(),
 	}

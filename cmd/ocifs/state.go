@@ -31,6 +31,7 @@ type record struct {
 	Overlay    bool          `json:"overlay,omitempty"` // there is one over it
 	Ref        string        `json:"ref"`
 	Digest     string        `json:"digest,omitzero"`
+	Signed     string        `json:"signed,omitempty"` // the digest that --verify-key was found to have signed
 	Platform   string        `json:"platform,omitzero"`
 	PID        int           `json:"pid,omitzero"`
 	PIDStart   uint64        `json:"pid_start,omitzero"` // clock ticks after boot: tells a reused pid

@@ -12,6 +12,9 @@ import (
 // loose selects the application that has image m, or else the image index that
 // it was chosen from, as its subject.
 func (s *Selection) loose(ctx context.Context, m *Manifest, spec ocispec.Platform) error {
+	if s.o.Keys != nil {
+		return fmt.Errorf("%s: %w: %w", m.Descriptor.Digest, ErrUnsigned, errReferrer)
+	}
 	for _, subject := range []ocispec.Descriptor{m.Descriptor, m.Root} {
 		doc, err := s.referring(ctx, subject)
 		if err != nil {
@@ -90,6 +93,9 @@ func later(a, b *document) bool {
 
 // published lists the images in indexes whose subject the application is.
 func (s *Selection) published(ctx context.Context, m *Manifest) (list []ocispec.Descriptor, err error) {
+	if s.o.Keys != nil { // no signature of the application covers what refers to it
+		return nil, nil
+	}
 	referrers, err := s.r.src.Referrers(ctx, m.Descriptor, "")
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ocifs.dev/ocifs/cache"
@@ -22,6 +23,8 @@ type Description struct {
 	// Descriptor and Raw are those of Manifest, if there is one.
 	Descriptor ocispec.Descriptor
 	Raw        []byte
+	// Signed is which of the two documents the keys have signed, of Options.Keys.
+	Signed digest.Digest
 }
 
 // ReadRoot reads what src's reference points at, whatever it is, with its
@@ -45,7 +48,7 @@ func ReadRoot(ctx context.Context, src *fetch.Source, store *cache.Store, o Opti
 
 // Describe is Resolve for who also wants to know what there is instead, if it
 // isn't an image that can be opened: then the Manifest is nil, and the error
-// says why. The Description is nil if nothing could be read at all.
+// says why, be it an ErrUnsigned. The Description is nil if nothing could be read at all.
 func Describe(ctx context.Context, src *fetch.Source, store *cache.Store, o Options) (*Description, *Manifest, error) {
 	spec := platforms.DefaultSpec()
 	if o.Platform != "" {
@@ -60,6 +63,11 @@ func Describe(ctx context.Context, src *fetch.Source, store *cache.Store, o Opti
 	}
 	r := &resolver{src: src, store: store, warn: o.warn}
 	m, err := x.follow(ctx, r, spec, o.Platform != "")
+	if o.Keys != nil && ctx.Err() == nil {
+		if uerr := x.holdSigned(ctx, r, o.Keys); uerr != nil {
+			return x, nil, uerr
+		}
+	}
 	return x, m, err
 }
 

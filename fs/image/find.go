@@ -74,7 +74,7 @@ func (f *finder) places() []place {
 		{PolicyRepository, OriginPushed, f.referrer},
 		{PolicyRepository, OriginSOCI, f.referrerSOCI},
 	}
-	return slices.DeleteFunc(all, func(p place) bool { return !f.o.Index.allows(p.needs) })
+	return slices.DeleteFunc(all, func(p place) bool { return !f.o.takes(p.needs) })
 }
 
 // find tries each place in turn. An index is never needed, so what goes wrong
@@ -200,7 +200,7 @@ func (f *finder) remember(key string, d ocispec.Descriptor) {
 // referrerSOCI is a SOCI index of version 1, for those who ask for it: nothing
 // says who has pushed it, and which one of several is meant.
 func (f *finder) referrerSOCI(ctx context.Context) (map[digest.Digest]word, error) {
-	if !f.o.SOCIv1 {
+	if !f.o.SOCIv1 || f.o.Keys != nil {
 		return nil, nil
 	}
 	list, err := f.referrers(ctx, index.SOCITypeV1)

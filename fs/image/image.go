@@ -13,6 +13,7 @@ import (
 	"ocifs.dev/ocifs/fetch"
 	"ocifs.dev/ocifs/fs/tree"
 	"ocifs.dev/ocifs/index"
+	"ocifs.dev/ocifs/signature"
 )
 
 const (
@@ -38,6 +39,12 @@ type Options struct {
 	// SOCIv1 takes SOCI indexes of version 1, too, where the policy takes what
 	// was pushed.
 	SOCIv1 bool
+	// Keys, if not nil, must have signed what is opened: the image index that the
+	// reference leads to or the manifest that is chosen from it, or else there is
+	// an ErrUnsigned. Nothing that such a signature doesn't cover is believed then:
+	// PolicyRepository takes no more than PolicyTrusted, and blobs that are no
+	// archives are read whole before they are opened.
+	Keys *signature.Keys
 	// Findings, if not nil, has every layer read whole before it is opened, and
 	// every table of contents from elsewhere that the policy takes, also those
 	// that would not be needed, held against it; the image goes by none of
@@ -52,6 +59,11 @@ type Options struct {
 	// read whole, and of each layer, when it is ready, that all were; layer
 	// counts from 0. It is called from several goroutines. nil: nobody is told.
 	Progress func(layer int, done, size int64)
+}
+
+// takes says whether q is a policy under which o believes others.
+func (o Options) takes(q Policy) bool {
+	return o.Index.allows(q) && (o.Keys == nil || q != PolicyRepository)
 }
 
 func (o Options) warn(msg string) {
@@ -92,6 +104,9 @@ func Open(ctx context.Context, src *fetch.Source, store *cache.Store, o Options)
 func OpenManifest(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.Store, o Options) (*Image, error) {
 	o.View = View{}
 	s := newSelection(src, store, o)
+	if err := s.r.holdSigned(ctx, m, o); err != nil {
+		return nil, err
+	}
 	s.m = m
 	if err := s.image(m, ""); err != nil {
 		return nil, err

@@ -50,16 +50,16 @@ func (l *layer) foresee(ctx context.Context, p *planner, o *Outlook) error {
 	}
 	key := objectKey("space", l.desc.Digest)
 	switch {
-	case toc != nil && toc.DiffID() == l.diffID && p.o.Index.allows(PolicyLocal):
+	case toc != nil && toc.DiffID() == l.diffID && p.o.takes(PolicyLocal):
 		o.Origin, o.InPlace = OriginCache, toc.Format() == index.Tar && l.inPlace(ctx, p)
-	case p.o.Index.allows(PolicyTrusted) && index.Hints{Annotations: l.desc.Annotations}.TOCDigest() != "":
+	case p.o.takes(PolicyTrusted) && index.Hints{Annotations: l.desc.Annotations}.TOCDigest() != "":
 		for _, o.Origin = range []Origin{OriginTOCImage, OriginLayer} {
 			key = "space-" + l.vouched(o.Origin)
 			if toc, err = p.load("toc-" + l.vouched(o.Origin)); toc != nil || err != nil {
 				break
 			}
 		}
-	case p.o.Index.allows(PolicyTrusted):
+	case p.o.takes(PolicyTrusted):
 		if w, ok := p.found.word(ctx, l.desc.Digest); ok {
 			o.Origin, key, toc = w.origin, l.spaceOf(w), nil
 		}

@@ -21,7 +21,7 @@ func (l *layer) build(ctx context.Context, p *planner) error {
 	default:
 		defer unlock()
 	}
-	if p.o.Index.allows(PolicyLocal) {
+	if p.o.takes(PolicyLocal) {
 		if ok, err := l.remembered(ctx, p); ok || err != nil {
 			return err
 		}

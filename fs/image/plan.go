@@ -60,7 +60,7 @@ func (l *layer) plan(ctx context.Context, p *planner) error {
 		{PolicyTrusted, l.brought},
 		{PolicyTrusted, l.indexed},
 	} {
-		if !p.o.Index.allows(way.needs) {
+		if !p.o.takes(way.needs) {
 			break
 		}
 		if ok, err := way.try(ctx, p); ok || err != nil {

@@ -23,7 +23,7 @@ import (
 //     other, with a chain of hashes for each of its chunks, which takes over in
 //     this mount and all later ones. If instead the digest is another one, this
 //     is told, all reads fail, and the bytes are dropped.
-//   - With PolicyOff, or Findings, it is read whole before it is opened.
+//   - With PolicyOff, Findings or Keys, it is read whole before it is opened.
 //
 // Bytes that nobody has verified lie in a space of their own, never in the
 // verified one.
@@ -40,12 +40,12 @@ type raw struct {
 
 // planRaw takes what reading the blob whole has left, or reads it by ranges.
 func (l *layer) planRaw(ctx context.Context, p *planner) error {
-	if p.o.Index.allows(PolicyLocal) {
+	if p.o.takes(PolicyLocal) {
 		if ok, err := l.remembered(ctx, p); ok || err != nil {
 			return err
 		}
 	}
-	if p.o.Findings != nil || !p.o.Index.allows(PolicyLocal) {
+	if p.o.Findings != nil || p.o.Keys != nil || !p.o.takes(PolicyLocal) {
 		return l.build(ctx, p)
 	}
 	l.toc, l.origin, l.key = index.Unread(l.desc.Digest, l.desc.Size), OriginRange, objectKey("unread", l.desc.Digest)
@@ -54,7 +54,7 @@ func (l *layer) planRaw(ctx context.Context, p *planner) error {
 
 // planTar takes what reading the layer whole has left, or reads it whole.
 func (l *layer) planTar(ctx context.Context, p *planner) error {
-	if p.o.Index.allows(PolicyLocal) {
+	if p.o.takes(PolicyLocal) {
 		if ok, err := l.remembered(ctx, p); ok || err != nil {
 			return err
 		}

@@ -25,6 +25,10 @@ type Manifest struct {
 	Config     ocispec.Image
 	Platforms  []ocispec.Descriptor // the image index's own entries, attestations too; nil without an index
 
+	// Signed is the digest of the document that one of Options.Keys has signed:
+	// Root's or Descriptor's; "" if nobody asked.
+	Signed digest.Digest
+
 	// ArtifactType says that it is no container image, and what instead; it is
 	// set by Select only.
 	ArtifactType string

@@ -38,7 +38,7 @@ func Survey(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.St
 	var all []Claim
 	for i, d := range m.Layers() {
 		l := &layer{n: i, desc: d, diffID: m.Config.RootFS.DiffIDs[i]}
-		if o.Index.allows(PolicyLocal) {
+		if o.takes(PolicyLocal) {
 			known, err := l.known(p)
 			if err != nil {
 				return nil, err
@@ -76,7 +76,7 @@ func (l *layer) known(p *planner) ([]Claim, error) {
 // claims is what others say of the layer, and what went wrong asking them.
 func (l *layer) claims(ctx context.Context, p *planner) (claims []Claim, errs []error) {
 	hints := index.Hints{Annotations: l.desc.Annotations}
-	if d := hints.TOCDigest(); d != "" && p.o.Index.allows(PolicyTrusted) {
+	if d := hints.TOCDigest(); d != "" && p.o.takes(PolicyTrusted) {
 		claims = append(claims, l.vouchedFor(ctx, p, d))
 	}
 	all, errs := p.found.all(ctx)

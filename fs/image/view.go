@@ -42,7 +42,8 @@ var ErrNoCompose = errors.New("no Compose application refers to it")
 // it, as o.View says. Only documents are read, and the files of a Compose
 // application.
 //
-// Errors are those of Resolve, but that artifacts are none; and ErrNoCompose.
+// Errors are those of Resolve, but that artifacts are none; ErrNoCompose; and
+// ErrUnsigned.
 func Select(ctx context.Context, src *fetch.Source, store *cache.Store, o Options) (*Selection, error) {
 	s := newSelection(src, store, o)
 	root, err := s.r.root(ctx)
@@ -57,6 +58,9 @@ func Select(ctx context.Context, src *fetch.Source, store *cache.Store, o Option
 		err = s.allPlatforms(ctx)
 	default:
 		err = s.onePlatform(ctx)
+	}
+	if err == nil {
+		err = s.vouched(ctx)
 	}
 	if err == nil && o.View.Layer != "" {
 		err = s.only(o.View.Layer)
