@@ -103,6 +103,11 @@ install: build ## PREFIX=/usr/local, SBINDIR=/usr/sbin, DESTDIR=
 	for t in ocifs fuse.ocifs fuse3.ocifs; do
 	  ln -srf $(DESTDIR)$(PREFIX)/bin/ocifs $(DESTDIR)$(SBINDIR)/mount.$$t
 	done
+	cd cmd/ocifs/completion
+	install -D -m 0644 ocifs.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ocifs
+	install -D -m 0644 ocifs.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ocifs
+	install -D -m 0644 ocifs.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ocifs.fish
+	cd ../../..
 	for d in system user; do
 	  install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/$$d cmd/ocifs/system/ocifs@.service
 	done

@@ -6,7 +6,8 @@
 // and a plain function that does it. What the commands share: the line is
 // read by permute.go before urfave/cli sees it; ui.go says what goes to
 // which stream; exit.go has the exit codes and advice.go the hints. Called by
-// mount(8), the program is another one (helper.go).
+// mount(8), the program is another one (helper.go), and for a shell that
+// completes a line, it answers what could follow (complete.go).
 //
 // A mount in the background is this program again (daemon.go), started with
 // two pipes: on one it gets what to do, on the other it tells its parent how
@@ -96,7 +97,9 @@ func newApp() *cli.App {
 			indexCommand(),
 			leaf(doctorCommand(), 0, 1),
 			leaf(convertCommand(), 2, 2),
+			leaf(completionCommand(), 1, 1),
 			leaf(versionCommand(), 0, 0),
+			leaf(completeCommand(), 0, many),
 			leaf(daemonCommand(), 2, 2),
 			leaf(containerCommand(), 0, 1),
 		},

@@ -142,6 +142,7 @@ func (i *openedImage) choose(ctx context.Context, h hooks) (err error) {
 		return i.named(viewFailed(err, i.spec.View))
 	}
 	h.log.Debug("resolved", slog.String("image", i.src.Name()), slog.String("manifest", i.chosen.Manifest().Descriptor.Digest.String()))
+	remember(i.store, i.src.Name())
 	return nil
 }
 
