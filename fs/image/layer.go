@@ -103,8 +103,11 @@ func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 // wrong bytes, once more by such as are fetched anew.
 func (l *layer) fillBy(windows io.ReaderAt, first, last int, put func(i int, p []byte) error) error {
 	seen := &noted{ReaderAt: windows}
-	err := l.decode(l.toc, seen, first, last, put)
+	r, err := l.decodeOnce(l.toc, seen, first, last, put)
 	if p, foreign := windows.(*pages); foreign && l.misled(err) && p.renew(seen.off, seen.n) {
+		r, err = l.decodeOnce(l.toc, seen, first, last, put)
+	}
+	if isWrong(err) && l.blob.Distrust(r) {
 		err = l.decode(l.toc, seen, first, last, put)
 	}
 	return err
@@ -127,17 +130,26 @@ func (l *layer) states() (io.ReaderAt, error) {
 	return l.space.Aux()
 }
 
+// decode decodes chunks [first, last): if what comes is wrong, once more from
+// each other place that there is.
 func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put func(i int, p []byte) error) error {
-	r := l.blob.Range(toc.Extent(first, last))
+	for {
+		r, err := l.decodeOnce(toc, windows, first, last, put)
+		if !isWrong(err) || !l.blob.Distrust(r) {
+			return err
+		}
+	}
+}
+
+// decodeOnce returns the stream that it has read, too, which is closed.
+func (l *layer) decodeOnce(toc *index.TOC, windows io.ReaderAt, first, last int, put func(i int, p []byte) error) (io.ReadCloser, error) {
+	stream := l.blob.Range(toc.Extent(first, last))
+	r := stream
 	if _, foreign := l.windows.(*pages); foreign { // a page may have to come first
-		r = begin(r)
+		r = begin(stream)
 	}
 	defer r.Close()
-	err := toc.Decode(r, windows, first, last, put)
-	if isWrong(err) && l.blob.Distrust(r) {
-		return l.decode(toc, windows, first, last, put)
-	}
-	return err
+	return stream, toc.Decode(r, windows, first, last, put)
 }
 
 // isWrong says whether err means that bytes of a blob are not what they should

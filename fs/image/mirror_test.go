@@ -3,6 +3,7 @@ package image_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -57,6 +58,51 @@ func TestWrongMirror(t *testing.T) {
 			t.Errorf("%s: opened, though both servers are wrong", layer.MediaType)
 		}
 	}
+}
+
+// TestWrongMirrorIndexed does so for a layer that is read by an ocifs index.
+func TestWrongMirrorIndexed(t *testing.T) {
+	home, mirror := registrytest.Start(t, registrytest.Options{Writable: true}), registrytest.Start(t, registrytest.Options{})
+	want := noise(1 << 20)
+	layer := lt.GzipLayer(lt.Tar(lt.File("f", want)))
+	for _, reg := range []*registrytest.Server{home, mirror} {
+		reg.Push("a/b", "t", registrytest.Layer{MediaType: layer.MediaType, Blob: layer.Blob, DiffID: layer.DiffID})
+	}
+	addIndex(t, home.Host+"/a/b:t")
+	name := digest.FromBytes(layer.Blob).String()
+	mirror.Use(registrytest.If(func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, name) }, registrytest.Flip(1000)))
+	img, warnings, err := openMirrored(t, store(t), home.Host, mirror.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read(t, img, "f") != want || img.Layers()[0].Origin != image.OriginPushed || len(warnings()) != 1 || !strings.Contains(warnings()[0], mirror.Host) {
+		t.Errorf("opened by %s, warnings %q", img.Layers()[0].Origin, warnings())
+	}
+}
+
+// addIndex pushes an ocifs index of an image.
+func addIndex(t *testing.T, ref string) {
+	t.Helper()
+	src := source(t, ref)
+	img, err := image.Open(context.Background(), src, store(t), image.Options{Index: image.PolicyLocal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	x, err := img.Index(context.Background())
+	if err == nil {
+		_, err = src.Push(context.Background(), fetch.Upload{Blobs: x.Blobs, Manifest: x.Manifest})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// noise is what can't be compressed, the same each time.
+func noise(n int) string {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{}).Read(b)
+	return string(b)
 }
 
 // openMirrored opens the image a/b:t of a registry that has a mirror.
