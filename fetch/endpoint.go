@@ -90,25 +90,25 @@ func (c *Config) plans(ref Reference) (list []plan, short string, files []string
 }
 
 // openRegistry opens the place, or the places, where a reference leads, and
-// says what its name is in full.
-func openRegistry(ref Reference, o Options, m *meter) (place, string, error) {
+// says what the reference is in full, as far as that is known.
+func openRegistry(ref Reference, o Options, m *meter) (place, Reference, error) {
 	plans, _, _, err := o.Config.plans(ref)
 	if err != nil {
-		return nil, ref.String(), err
+		return nil, ref, err
 	}
 	s := new(searched)
 	for _, p := range plans {
 		at, err := p.open(o, m)
 		if err != nil {
 			s.Close()
-			return nil, p.ref.String(), err
+			return nil, p.ref, err
 		}
 		s.list = append(s.list, candidate{p.ref, at})
 	}
 	if len(s.list) == 1 {
-		return s.list[0].place, s.list[0].ref.String(), nil
+		return s.list[0].place, s.list[0].ref, nil
 	}
-	return s, "", nil
+	return s, ref, nil
 }
 
 func (p *plan) open(o Options, m *meter) (place, error) {

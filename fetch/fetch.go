@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -19,8 +20,7 @@ const MaxDocument = 4 << 20
 // A Source is one image (or several, under an index) in the place where it is
 // kept. It is safe for concurrent use. Close releases what it holds.
 type Source struct {
-	ref   Reference
-	name  string
+	ref   Reference // in full, unless place is searched
 	place place
 	meter *meter
 
@@ -64,10 +64,10 @@ func Open(ctx context.Context, ref string, o Options) (*Source, error) {
 }
 
 func open(ctx context.Context, r Reference, o Options) (_ *Source, err error) {
-	s := &Source{ref: r, name: r.String(), meter: new(meter)}
+	s := &Source{ref: r, meter: new(meter)}
 	switch r.transport {
 	case transportRegistry:
-		s.place, s.name, err = openRegistry(r, o, s.meter)
+		s.place, s.ref, err = openRegistry(r, o, s.meter)
 	case transportLayout:
 		s.place, err = openLayout(r, o)
 	default:
@@ -84,11 +84,26 @@ func open(ctx context.Context, r Reference, o Options) (_ *Source, err error) {
 //
 // A short name that may be in one of several registries has its full name once
 // it has been found.
-func (s *Source) Name() string {
-	if found, ok := s.place.(*searched); ok {
-		return found.name()
+func (s *Source) Name() string { return s.full().String() }
+
+// full is the reference in full, as far as it is known.
+func (s *Source) full() Reference {
+	if several, ok := s.place.(*searched); ok {
+		return several.full()
 	}
-	return s.name
+	return s.ref
+}
+
+// Home is where s is, whatever it is called there: a repository's name in full,
+// the absolute path of a layout or an archive. Who has the same Home has the
+// same content from the same hands.
+func (s *Source) Home() string {
+	r := s.full()
+	r.tag, r.digest = "", ""
+	if path, err := filepath.Abs(r.path); err == nil && r.Local() {
+		r.path = path
+	}
+	return r.String()
 }
 
 // At is the reference in full of what has the digest d where s is: by that, not
@@ -97,7 +112,7 @@ func (s *Source) At(d digest.Digest) string {
 	if _, ok := s.place.(*dockerArchive); ok {
 		return ""
 	}
-	r := s.ref
+	r := s.full()
 	r.tag, r.digest = "", d
 	return r.String()
 }

@@ -341,8 +341,8 @@ func TestSearch(t *testing.T) {
 	}
 	s := open(t, "a/b:t", fetch.Options{Config: config})
 	manifest(t, s)
-	if want := second.Host + "/a/b:t"; s.Name() != want {
-		t.Errorf("found %s, want %s", s.Name(), want)
+	if want := second.Host + "/a/b"; s.Name() != want+":t" || s.At(d.Digest) != want+"@"+d.Digest.String() || s.Home() != want {
+		t.Errorf("found %s, %s, in %s, want it in %s", s.Name(), s.At(d.Digest), s.Home(), want)
 	}
 	checkErr(t, readImage("a/c:t", fetch.Options{Config: config}, data), fetch.ErrNotFound)
 	first.Use(Status(503))

@@ -205,6 +205,32 @@ func TestShortNames(t *testing.T) {
 	}
 }
 
+// TestNamesInFull has all that a Source tells of itself be about what a short
+// name, or a path, stands for.
+func TestNamesInFull(t *testing.T) {
+	t.Chdir(tree(t, map[string]string{"registries.conf": "[aliases]\n'app'='a.io/team/app'\n", "l/index.json": "{}"}))
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := "@" + string(someDigest)
+	for ref, want := range map[string][3]string{
+		"app":                     {"a.io/team/app:latest", "a.io/team/app" + by, "a.io/team/app"},
+		"app" + by:                {"a.io/team/app" + by, "a.io/team/app" + by, "a.io/team/app"},
+		"docker.io/library/app:1": {"docker.io/library/app:1", "docker.io/library/app" + by, "docker.io/library/app"},
+		"oci:l:t":                 {"oci:l:t", "oci:l" + by, "oci:" + filepath.Join(wd, "l")},
+	} {
+		s, err := Open(t.Context(), ref, Options{Config: Config{Registries: []string{"registries.conf"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [3]string{s.Name(), s.At(someDigest), s.Home()}; got != want {
+			t.Errorf("%s: %q, want %q", ref, got, want)
+		}
+		s.Close()
+	}
+}
+
 // TestDropIns lays files over one another as containers-registries.conf(5)
 // says: the first registries.conf there is, then drop-ins by name.
 func TestDropIns(t *testing.T) {

@@ -31,12 +31,13 @@ func (s *searched) Close() error {
 	return nil
 }
 
-// name is the image's name in full, as far as it is known.
-func (s *searched) name() string {
+// full is the reference in full: as long as nothing was found, the first that it
+// may be.
+func (s *searched) full() Reference {
 	if c := s.found(); c != nil {
-		return c.ref.String()
+		return c.ref
 	}
-	return s.list[0].ref.String()
+	return s.list[0].ref
 }
 
 func (s *searched) found() *candidate {

@@ -35,7 +35,7 @@ func Tags(ctx context.Context, ref string, o Options, limit int) (name string, t
 	if limit <= 0 || limit > maxTags {
 		limit = maxTags
 	}
-	s := &Source{name: r.String(), meter: new(meter)}
+	s := &Source{ref: r, meter: new(meter)}
 	if r.transport == transportRegistry {
 		tags, err = s.remoteTags(ctx, r, o, limit)
 	} else {
@@ -51,7 +51,7 @@ type tagLister interface {
 
 // remoteTags lists a repository's tags, and makes s its source.
 func (s *Source) remoteTags(ctx context.Context, r Reference, o Options, limit int) (tags []string, err error) {
-	if s.place, s.name, err = openRegistry(r, o, s.meter); err != nil {
+	if s.place, s.ref, err = openRegistry(r, o, s.meter); err != nil {
 		return nil, err
 	}
 	defer s.place.Close()
