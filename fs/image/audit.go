@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -19,6 +20,7 @@ type audit struct {
 	done  sync.WaitGroup
 	prove func(context.Context) error // what to do then
 	bad   atomic.Pointer[error]       // what was found; nil while all is well
+	off   atomic.Pointer[error]       // why there is no verdict, and will be none here; nil: it is not called off
 }
 
 func newAudit(chunks int, prove func(context.Context) error) *audit {
@@ -40,7 +42,8 @@ func (a *audit) begin(l *layer) {
 	})
 }
 
-// settle waits for the verdict, if all has been seen.
+// settle waits for the verdict, if all has been seen. That there can't be one is
+// an error, too.
 func (a *audit) settle(l *layer) error {
 	if a == nil {
 		return nil
@@ -52,6 +55,9 @@ func (a *audit) settle(l *layer) error {
 	})
 	if a.left.Load() == 0 {
 		a.done.Wait()
+	}
+	if off := a.off.Load(); off != nil {
+		return *off
 	}
 	return a.verdict()
 }
@@ -72,15 +78,50 @@ func (a *audit) put(ctx context.Context, l *layer, put func(i int, p []byte) err
 	}
 }
 
-// run proves what was believed, and tells if it was wrong.
+// run proves what was believed, and tells if it was wrong, or couldn't be proved:
+// then it stays believed, and the next mount tries again.
 func (a *audit) run(ctx context.Context, l *layer) {
 	err := a.prove(ctx)
 	if err == nil || ctx.Err() != nil {
 		return
 	}
 	err = fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, err)
-	a.bad.Store(&err)
+	if unproved := (*unprovedError)(nil); errors.As(err, &unproved) {
+		a.off.Store(&err)
+	} else {
+		a.bad.Store(&err)
+	}
 	l.report(err.Error())
+}
+
+// An unprovedError says why an audit came to no verdict: what had been seen
+// could not be read once more, as it was evicted and is out of reach.
+type unprovedError struct{ err error }
+
+func (e *unprovedError) Error() string {
+	return fmt.Sprintf("all of it was read, but could not be verified: %v", e.err)
+}
+
+func (e *unprovedError) Unwrap() error { return e.err }
+
+// A witness is a layer's bytes as an audit reads them, and notes whether there
+// were any.
+type witness struct {
+	io.ReaderAt
+	failed bool
+}
+
+func (w *witness) ReadAt(p []byte, off int64) (int, error) {
+	n, err := w.ReaderAt.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		w.failed = true
+	}
+	return n, err
+}
+
+// all is a stream of the first size bytes.
+func (w *witness) all(size int64) io.ReadCloser {
+	return io.NopCloser(io.NewSectionReader(w, 0, size))
 }
 
 // verdict is the error for all reads of a layer that was found wrong.
@@ -107,7 +148,11 @@ func (l *layer) doubt(store *cache.Store) {
 		return
 	}
 	l.audit = newAudit(l.toc.Len(), func(ctx context.Context) error {
-		if err := l.compare(ctx); err != nil {
+		w := &witness{ReaderAt: l.space}
+		switch err := l.compare(ctx, w); {
+		case err != nil && w.failed:
+			return &unprovedError{err}
+		case err != nil:
 			return fmt.Errorf("the index it was opened by (%s) is wrong: %w", l.origin, err)
 		}
 		if err := store.Put(auditKey(l), nil); err != nil { // then the next mount does it again
@@ -120,16 +165,16 @@ func (l *layer) doubt(store *cache.Store) {
 
 // compare reads the layer from its first byte to its last, out of the cache,
 // and compares what it is with what the index told.
-func (l *layer) compare(ctx context.Context) error {
+func (l *layer) compare(ctx context.Context, w *witness) error {
 	o := index.Options{DiffID: l.diffID}
 	if l.origin == OriginSOCI {
 		o.DiffID = "" // a zTOC leaves out what pads the archive's end
 	}
-	whole, err := index.Build(ctx, io.NopCloser(io.NewSectionReader(l.space, 0, l.toc.Size())), nowhere{}, o)
+	whole, err := index.Build(ctx, w.all(l.toc.Size()), nowhere{}, o)
 	if err != nil {
 		return err
 	}
-	return index.Compare(l.toc, whole, l.space)
+	return index.Compare(l.toc, whole, w)
 }
 
 // nowhere is where what is read is left that can be read again where it is: in

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -26,7 +27,7 @@ import (
 //   - With PolicyOff, Findings or Keys, it is read whole before it is opened.
 //
 // Bytes that nobody has verified lie in a space of their own, never in the
-// verified one.
+// verified one, and those from one place never where another one's are looked for.
 
 // smallBlob is how large a blob may be to be read whole by its first read.
 const smallBlob = 4 << 20
@@ -48,7 +49,7 @@ func (l *layer) planRaw(ctx context.Context, p *planner) error {
 	if p.o.Findings != nil || p.o.Keys != nil || !p.o.takes(PolicyLocal) {
 		return l.build(ctx, p)
 	}
-	l.toc, l.origin, l.key = index.Unread(l.desc.Digest, l.desc.Size), OriginRange, objectKey("unread", l.desc.Digest)
+	l.toc, l.origin, l.key = index.Unread(l.desc.Digest, l.desc.Size), OriginRange, l.believed("unread", p.src.Home())
 	return nil
 }
 
@@ -68,13 +69,10 @@ func (l *layer) await(p *planner) {
 	l.raw = new(raw)
 	l.audit = newAudit(l.toc.Len(), func(ctx context.Context) error {
 		err := l.prove(ctx, p)
-		if ctx.Err() == nil {
+		if unproved := (*unprovedError)(nil); !errors.As(err, &unproved) {
 			l.raw.drop = func() { store.Remove(cache.KindSpace, key) } // others may have it open, and do so later
 		}
-		if err != nil {
-			return fmt.Errorf("all of it was read, and it is not what its digest says: %w", err)
-		}
-		return nil
+		return err
 	})
 	l.audit.begin(l)
 }
@@ -82,15 +80,19 @@ func (l *layer) await(p *planner) {
 // prove reads all of the blob from the cache, as if it came from the registry.
 func (l *layer) prove(ctx context.Context, p *planner) error {
 	t := &layer{n: l.n, desc: l.desc, format: l.format, life: l.life, blob: l.blob, slots: l.slots, report: l.report}
-	whole := func() io.ReadCloser { return io.NopCloser(io.NewSectionReader(l.space, 0, l.toc.Size())) }
-	err := t.readWhole(ctx, p, whole, nil)
+	w := &witness{ReaderAt: l.space}
+	err := t.readWhole(ctx, p, func() io.ReadCloser { return w.all(l.toc.Size()) }, nil)
+	if !w.failed && isWrong(err) {
+		return fmt.Errorf("all of it was read, and it is not what its digest says: %w", err)
+	}
 	if err == nil {
 		t.space, err = p.store.Space(t.key, t.toc, t.fill)
 	}
-	if err == nil {
-		l.raw.proved.Store(t)
+	if err != nil {
+		return &unprovedError{err}
 	}
-	return err
+	l.raw.proved.Store(t)
+	return nil
 }
 
 // Unverified tells of blobs that are no archives, of more than 4 MiB, how many
