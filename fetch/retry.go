@@ -64,7 +64,7 @@ func hopeless(err error) bool {
 	)
 	return errors.As(err, &dns) && dns.IsNotFound ||
 		errors.As(err, &unknown) || errors.As(err, &invalid) || errors.As(err, &hostname) ||
-		errors.As(err, &refused) || errors.Is(err, http.ErrSchemeMismatch)
+		errors.As(err, &refused) || withoutTLS(err)
 }
 
 // patience is a Retry that says when it waits for long.

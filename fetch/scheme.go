@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"strings"
@@ -32,7 +33,7 @@ func (r *registry) settle(send func(scheme string) (*http.Response, error)) (*ht
 	switch {
 	case err == nil:
 		r.schemes = []string{"https"}
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case withoutTLS(err):
 		r.schemes = []string{"http"}
 		return send("http")
 	case silent(err):
@@ -42,6 +43,12 @@ func (r *registry) settle(send func(scheme string) (*http.Response, error)) (*ht
 		}
 	}
 	return resp, err
+}
+
+// withoutTLS reports whether a server answered in something that isn't TLS: in
+// HTTP, with or without a status line.
+func withoutTLS(err error) bool {
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, new(tls.RecordHeaderError))
 }
 
 // silent reports whether a server did not say a word of TLS, and so perhaps

@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -122,6 +123,51 @@ func TestPlainHTTP(t *testing.T) {
 		})
 	}
 }
+
+// TestPlainHTTPOld falls back to http where a server answers the beginning of
+// TLS as HTTP/0.9 has it, without a status line.
+func TestPlainHTTPOld(t *testing.T) {
+	reg := New(Options{})
+	reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: reg}
+	defer server.Close()
+	go server.Serve(oldListener{l})
+	s := open(t, l.Addr().String()+"/a/b:t", fetch.Options{})
+	defer s.Close()
+	if _, err := s.Resolve(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// An oldListener answers all that is not HTTP with HTML.
+type oldListener struct{ net.Listener }
+
+func (l oldListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		r := bufio.NewReader(c)
+		if b, err := r.Peek(1); err == nil && b[0] >= 'A' {
+			return &peeked{c, r}, nil
+		}
+		io.WriteString(c, "<!DOCTYPE HTML><title>Bad request syntax</title>")
+		c.Close()
+	}
+}
+
+// A peeked connection is read through the buffer that has its first bytes.
+type peeked struct {
+	net.Conn
+	r io.Reader
+}
+
+func (c *peeked) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 // TestPlainHTTPAnswers passes on what a server without TLS answers.
 func TestPlainHTTPAnswers(t *testing.T) {
