@@ -103,6 +103,7 @@ install: build ## PREFIX=/usr/local, SBINDIR=/usr/sbin, DESTDIR=
 	for t in ocifs fuse.ocifs fuse3.ocifs; do
 	  ln -srf $(DESTDIR)$(PREFIX)/bin/ocifs $(DESTDIR)$(SBINDIR)/mount.$$t
 	done
+	bin/ocifs man --dir $(DESTDIR)$(PREFIX)/share/man
 	cd cmd/ocifs/completion
 	install -D -m 0644 ocifs.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ocifs
 	install -D -m 0644 ocifs.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ocifs

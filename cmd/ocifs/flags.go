@@ -86,7 +86,7 @@ func plainUsage(err error) string {
 // noEnv names the flags that no environment variable sets: in an environment
 // they would change what another command does, or undo a mount.
 var noEnv = map[string]bool{
-	"all": true, "lazy": true, "format": true, "level": true, "out": true, "to": true, "local": true, "dry-run": true,
+	"all": true, "lazy": true, "format": true, "level": true, "out": true, "to": true, "local": true, "dry-run": true, "dir": true,
 	"all-platforms": true, "compose": true, "subpath": true, "artifact-type": true, "depth": true, "table": true,
 	// of those that look inside
 	"name": true, "iname": true, "path": true, "type": true, "size": true, "perm": true, "uid": true, "gid": true,

@@ -70,7 +70,7 @@ func commandHelp(b *strings.Builder, path []*cli.Command) {
 		}
 	}
 	flagHelp(b, c.Flags, "", "flags")
-	if strings.HasPrefix(strings.TrimPrefix(c.ArgsUsage, "["), "IMAGE") {
+	if takesImage(c) {
 		flagHelp(b, c.Flags, categoryImage, "flags for images")
 		flagHelp(b, c.Flags, categoryRegistry, "flags for registries")
 	}
@@ -81,7 +81,7 @@ func commandHelp(b *strings.Builder, path []*cli.Command) {
 		where = "before " + names[len(names)-1] + "; all that follows it is the program's"
 	}
 	foot := "Flags may stand " + where + ". Each can be given in the environment, too: --state-dir as OCIFS_STATE_DIR" +
-		" (but not what says which mounts to unmount, what to write where, or what a container is like)."
+		" (but not what says which mounts to unmount, what to write where, or what a container is like). " + precedence
 	fmt.Fprintf(b, "\n%s\n", strings.Join(wrap(foot, helpWidth), "\n"))
 	fmt.Fprintf(b, "\nexit codes:\n%s", exitTable)
 }

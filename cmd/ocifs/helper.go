@@ -154,7 +154,7 @@ func (h *helperLine) prepare() error {
 			return usagef("-o %s: an environment variable is set by env.NAME=VALUE", key)
 		case key == "remount":
 			return mountf("-o remount: what is mounted can't be changed").with("unmount it, and mount it anew")
-		case slices.Contains([]string{"foreground", "debug", "json"}, key):
+		case isForeground(key):
 			return usagef("-o %s: mount(8) has it only without output, and in the background", key).with("use ocifs mount, or log-file=FILE,log-level=debug")
 		default:
 			rest = append(rest, o)
@@ -162,6 +162,12 @@ func (h *helperLine) prepare() error {
 	}
 	h.options = rest
 	return nil
+}
+
+// isForeground reports whether a flag of ocifs mount is one that a helper can't
+// have.
+func isForeground(name string) bool {
+	return name == "foreground" || name == "debug" || name == "json"
 }
 
 // mount is the action of "ocifs mount" when a helper does it.

@@ -98,6 +98,7 @@ func newApp() *cli.App {
 			leaf(doctorCommand(), 0, 1),
 			leaf(convertCommand(), 2, 2),
 			leaf(completionCommand(), 1, 1),
+			leaf(manCommand(), 0, 2),
 			leaf(versionCommand(), 0, 0),
 			leaf(completeCommand(), 0, many),
 			leaf(daemonCommand(), 2, 2),
