@@ -29,6 +29,7 @@ func TestJSONDocumented(t *testing.T) {
 	for _, line := range []string{
 		"ls REF odd etc", "find REF", "tree REF", "stat REF usr/bin/ping odd/\xff dev/null", "du REF", "du --by-layer REF", "diff REF " + other,
 		"cp REF /usr new", "export REF -o x.tar", "layers REF", "history REF", "platforms REF", "digest REF", "tags REF",
+		"cache warm REF", "cache ls", "cache du", "cache verify", "cache prune --all",
 	} {
 		var v map[string]any
 		if err := json.Unmarshal([]byte(w.ok(append(w.words(line), "--json")...)), &v); err != nil {

@@ -95,6 +95,7 @@ func newApp() *cli.App {
 			leaf(digestCommand(), 1, 1),
 			leaf(tagsCommand(), 1, 1),
 			indexCommand(),
+			cacheCommand(),
 			leaf(doctorCommand(), 0, 1),
 			leaf(convertCommand(), 2, 2),
 			leaf(completionCommand(), 1, 1),

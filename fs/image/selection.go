@@ -129,6 +129,7 @@ func (s *Selection) Open(ctx context.Context, o Options) (_ *Image, err error) {
 	if img.tree, err = s.grow(img, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.m.Descriptor.Digest, err)
 	}
+	img.keep(s.r.store)
 	return img, nil
 }
 

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ocifs.dev/ocifs/cache"
+	lt "ocifs.dev/ocifs/tests/layertest"
+)
+
+// TestCacheCommands fills a cache, looks at it, damages it, and empties it.
+func TestCacheCommands(t *testing.T) {
+	w := newWorld(t)
+	if got := w.ok("cache", "du"); !strings.HasPrefix(got, "0 B in ") {
+		t.Errorf("an empty cache: %s", got)
+	}
+	big := prose(3<<20, 7)
+	lt.WriteLayout(t, w.in("big"), lt.Image{Tag: "b", Layers: []lt.Layer{lt.GzipLayer(lt.Tar(lt.File("big", big)))}})
+	bigRef := "oci:" + w.in("big") + ":b"
+	w.ok("ls", w.ref)
+	if got := w.ok("cache", "warm", bigRef); !strings.HasPrefix(got, "cached "+bigRef+"@sha256:") || !strings.Contains(got, "3.0 MiB of files") {
+		t.Errorf("warm: %s", got)
+	}
+	var ls struct{ Entries []cached }
+	if w.decode(&ls, "cache", "ls", "--json"); len(ls.Entries) != 3 {
+		t.Fatalf("ls: %+v", ls)
+	}
+	for _, e := range ls.Entries {
+		if e.Kind != "layer" || e.InUse || len(e.Images) != 1 || !slices.Contains([]string{w.ref, bigRef}, e.Images[0]) || !strings.HasPrefix(e.Digest, "sha256:") {
+			t.Errorf("entry %+v", e)
+		}
+	}
+	if got := w.ok("cache", "ls", "--all"); !strings.Contains(got, "\nobject ") || !strings.Contains(got, "\nlayer ") {
+		t.Errorf("ls --all:\n%s", got)
+	}
+	var du cacheUsage
+	if w.decode(&du, "cache", "du", "--json"); len(du.Images) != 2 || du.Images[0].Image != bigRef || du.Images[0].Own < 3<<20 || du.Size < du.Layers+du.Objects {
+		t.Errorf("du: %+v", du)
+	}
+	if got := w.ok("cache", "verify"); !strings.HasSuffix(got, " 0 damaged\n") {
+		t.Errorf("verify: %s", got)
+	}
+	data, err := filepath.Glob(w.in("cache/v1/spaces/*/data"))
+	if err != nil || len(data) != 3 {
+		t.Fatal(data, err)
+	}
+	for _, name := range data {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.WriteAt([]byte("not what it was"), 20)
+		f.Close()
+	}
+	if r := w.run("cache", "verify"); r.code != exitIntegrity || !strings.Contains(r.out, "1 chunks") || !strings.Contains(r.errors, "3 of ") {
+		t.Errorf("verify, damaged: %+v", r)
+	}
+	w.ok("cache", "verify")
+	if got := w.ok("cat", bigRef, "/big"); got != big {
+		t.Error("another content after that")
+	}
+	w.fails(exitUsage, "what is to go is not said", "cache", "prune")
+	w.fails(exitUsage, "not a duration", "cache", "prune", "--older-than=soon")
+	w.fails(exitUsage, "not a size", "cache", "prune", "--keep-size=much")
+	if got := w.ok("cache", "prune", "--older-than=1h"); got != "removed 0 layers and 0 objects, 0 B\n" {
+		t.Errorf("nothing is that old: %s", got)
+	}
+	if got := w.ok("cache", "prune", "--all", "--dry-run"); !strings.Contains(got, "would remove 3 layers and ") {
+		t.Errorf("dry run: %s", got)
+	}
+	if w.decode(&ls, "cache", "ls", "--json"); len(ls.Entries) != 3 {
+		t.Errorf("after the dry run: %+v", ls)
+	}
+	if got := w.ok("cache", "prune", "-a"); !strings.HasPrefix(got, "removed 3 layers and ") {
+		t.Errorf("prune: %s", got)
+	}
+	if left, err := filepath.Glob(w.in("cache/v1/*s/*")); len(left) != 0 || err != nil {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestPruneUnderMount removes what it can while an image is mounted: its layers
+// stay, and are read.
+func TestPruneUnderMount(t *testing.T) {
+	needFUSE(t)
+	w := newWorld(t)
+	w.ok("mount", w.ref, w.mnt)
+	if got := w.ok("cache", "prune", "--all"); !strings.HasPrefix(got, "removed 0 layers and ") {
+		t.Errorf("prune: %s", got)
+	}
+	if got := w.ok("cache", "ls"); strings.Count(got, "  now ") != 2 {
+		t.Errorf("ls:\n%s", got)
+	}
+	if b, err := os.ReadFile(filepath.Join(w.mnt, "etc/motd")); string(b) != "hello\n" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	w.ok("umount", w.mnt)
+	w.nothingLeft()
+}
+
+// TestPruning chooses what goes, the longest unused first.
+func TestPruning(t *testing.T) {
+	now := time.Now()
+	entry := func(key string, hours, bytes int, inUse bool) cache.Entry {
+		return cache.Entry{Key: key, Used: now.Add(-time.Duration(hours) * time.Hour), Bytes: int64(bytes), InUse: inUse}
+	}
+	for _, c := range []struct {
+		p    pruning
+		want string
+	}{
+		{pruning{all: true, keep: -1}, "d b a"},
+		{pruning{before: now.Add(-3 * time.Hour), keep: -1}, "d b"},
+		{pruning{keep: 100}, ""},
+		{pruning{keep: 99}, "d"},
+		{pruning{keep: 55}, "d b"},
+		{pruning{keep: 0}, "d b a"},
+		{pruning{keep: 90, before: now.Add(-3 * time.Hour)}, "d b"},
+		{pruning{keep: -1}, ""},
+	} {
+		var got []string
+		for _, e := range c.p.choose([]cache.Entry{entry("a", 1, 10, false), entry("b", 5, 30, false), entry("c", 9, 40, true), entry("d", 7, 20, false)}, 100) {
+			got = append(got, e.Key)
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%+v: %q, want %q", c.p, s, c.want)
+		}
+	}
+}
