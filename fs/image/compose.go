@@ -138,7 +138,7 @@ func (s *Selection) compose(ctx context.Context, m *Manifest, listed []ocispec.D
 			return err
 		}
 	}
-	k := &kit{s: s, spec: spec, images: gather(listed)}
+	k := newKit(s, spec, p, listed)
 	return k.show(ctx, p, strings.TrimPrefix(at+"/"+imagesDir, "/"))
 }
 

@@ -2,6 +2,7 @@ package image_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -134,6 +135,33 @@ func TestComposeBundle(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestComposeMany has as many services and images as may be, which aren't called
+// alike, and services that all extend one large file: who compared each with each,
+// or read that for each, would be at it for hours.
+func TestComposeMany(t *testing.T) {
+	var text, large strings.Builder
+	text.WriteString("services:\n")
+	large.WriteString("services:\n  x: {image: nowhere}\n")
+	entries := []lt.Document{nil}
+	for i := range 250 {
+		fmt.Fprintf(&text, "  s%d: {extends: {file: large.yaml, service: x}}\n", i)
+		entries = append(entries, lt.Listed{Document: named(fmt.Sprint(i), nil), Annotations: map[string]string{ocispec.AnnotationRefName: fmt.Sprintf("o/i%d", i)}})
+	}
+	for i := range 10_000 {
+		fmt.Fprintf(&large, "  k%d: {a: 1}\n", i)
+	}
+	byName := strings.ReplaceAll(text.String(), "extends: {file: large.yaml, service: x}", "image: o/x")
+	for _, files := range [][]lt.Blob{
+		{blob(composeFile, byName, noteFile, "compose.yaml")},
+		{blob(composeFile, text.String(), noteFile, "compose.yaml"), blob(composeFile, large.String(), noteFile, "large.yaml", "com.docker.compose.extends", "true")},
+	} {
+		entries[0] = lt.Artifact{Type: composeType, Blobs: files}
+		if _, err := view(t, layout(t, "t", lt.Index{Tag: "t", Manifests: entries}), image.Options{}); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -133,10 +133,19 @@ func (e *extends) UnmarshalYAML(n *yaml.Node) error {
 // to run the application, and the images are shown by digest anyway.
 func images(documents [][]byte, extended map[string][]byte) map[string]string {
 	found := map[string]string{}
+	read := map[string][]composition{} // each file once, however many extend it
+	files := func(name string) []composition {
+		list, ok := read[name]
+		if !ok {
+			list = compositions(extended[name])
+			read[name] = list
+		}
+		return list
+	}
 	for _, doc := range documents {
 		for _, c := range compositions(doc) {
 			for name, s := range c.Services {
-				if img := c.image(s, extended, 0); img != "" || found[name] == "" {
+				if img := c.image(s, files, 0); img != "" || found[name] == "" {
 					found[name] = img
 				}
 			}
@@ -149,18 +158,18 @@ func images(documents [][]byte, extended map[string][]byte) map[string]string {
 const maxExtends = 16
 
 // image is the image that a service of c has, perhaps by extending another.
-func (c *composition) image(s service, extended map[string][]byte, depth int) string {
+func (c *composition) image(s service, files func(name string) []composition, depth int) string {
 	switch {
 	case s.Image != "":
 		return interpolate(s.Image)
 	case s.Extends.Service == "" || depth == maxExtends:
 		return ""
 	case s.Extends.File == "":
-		return c.image(c.Services[s.Extends.Service], extended, depth+1)
+		return c.image(c.Services[s.Extends.Service], files, depth+1)
 	}
-	for _, other := range compositions(extended[s.Extends.File]) {
+	for _, other := range files(s.Extends.File) {
 		if base, ok := other.Services[s.Extends.Service]; ok {
-			return other.image(base, extended, depth+1)
+			return other.image(base, files, depth+1)
 		}
 	}
 	return ""

@@ -18,14 +18,31 @@ type kit struct {
 	s      *Selection
 	spec   ocispec.Platform
 	images []*bundled
+	asked  map[string]*bundled // by service: what it asks for by digest or by name, nil if that isn't here
+}
+
+func newKit(s *Selection, spec ocispec.Platform, p *project, listed []ocispec.Descriptor) *kit {
+	k := &kit{s: s, spec: spec, images: gather(listed), asked: map[string]*bundled{}}
+	for name, want := range p.services {
+		b, _ := k.byDigest(want)
+		if b == nil {
+			b = k.byName(name, want)
+		}
+		k.asked[name] = b
+	}
+	return k
 }
 
 // A bundled is one image of a kit: an image index or a manifest, or manifests
 // for several platforms that are listed side by side.
 type bundled struct {
-	descs []ocispec.Descriptor
-	names []string // of images, as annotations tell: NAME, NAME:TAG, HOST/REPOSITORY
+	descs     []ocispec.Descriptor
+	platforms map[string]bool // of descs, if there may be more
+	names     []imageName     // as annotations tell
 }
+
+// An imageName is what an image is called: NAME, NAME:TAG, HOST/REPOSITORY.
+type imageName struct{ said, full, repository string }
 
 // errNotBundled says that a service's image does not go with the application.
 var errNotBundled = errors.New("not bundled")
@@ -47,20 +64,26 @@ func gather(entries []ocispec.Descriptor) []*bundled {
 			continue
 		}
 		seen[d.Digest] = true
-		b := &bundled{[]ocispec.Descriptor{d}, namesOf(d)}
+		names := namesOf(d)
+		b := &bundled{descs: []ocispec.Descriptor{d}}
+		for _, name := range names {
+			b.names = append(b.names, imageName{name, full(name), repository(name)})
+		}
 		isIndex := d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerList
 		if isIndex || d.Platform == nil {
 			all = append(all, b)
 			continue
 		}
-		key := strings.Join(b.names, "\n")
+		key, platform := strings.Join(names, "\n"), FormatPlatform(*d.Platform)
 		same := group[key]
-		if same == nil || slices.ContainsFunc(same.descs, func(o ocispec.Descriptor) bool { return FormatPlatform(*o.Platform) == FormatPlatform(*d.Platform) }) {
+		if same == nil || same.platforms[platform] {
+			b.platforms = map[string]bool{platform: true}
 			group[key] = b
 			all = append(all, b)
 			continue
 		}
 		same.descs = append(same.descs, d)
+		same.platforms[platform] = true
 	}
 	return all
 }
@@ -84,39 +107,21 @@ func namesOf(d ocispec.Descriptor) []string {
 // asks for, else the one that is called what it asks for, or like the service;
 // else the one that is left, if only one image of services is left, too.
 func (k *kit) imageOf(ctx context.Context, p *project, name string) (*Manifest, error) {
-	want := p.services[name]
-	if b, d := k.byDigest(want); b != nil {
+	if b := k.asked[name]; b != nil {
+		_, d := k.byDigest(p.services[name])
 		return k.open(ctx, b, d)
 	}
-	if b := k.byName(name, want); b != nil {
-		return k.open(ctx, b, "")
-	}
-	var left []*bundled
-	for _, b := range k.images {
-		if !k.claimed(p, b) {
-			left = append(left, b)
+	claimed, images := map[*bundled]bool{}, map[string]bool{}
+	for other, b := range k.asked {
+		if claimed[b] = true; b == nil {
+			images[p.services[other]] = true
 		}
 	}
-	images := map[string]bool{}
-	for other, img := range p.services {
-		if b, _ := k.byDigest(img); b == nil && k.byName(other, img) == nil {
-			images[img] = true
-		}
-	}
+	left := slices.DeleteFunc(slices.Clone(k.images), func(b *bundled) bool { return claimed[b] })
 	if len(left) == 1 && len(images) == 1 {
 		return k.open(ctx, left[0], "")
 	}
 	return nil, errNotBundled
-}
-
-// claimed says whether some service asks for b by a digest or a name.
-func (k *kit) claimed(p *project, b *bundled) bool {
-	for name, want := range p.services {
-		if found, _ := k.byDigest(want); found == b || found == nil && k.byName(name, want) == b {
-			return true
-		}
-	}
-	return false
 }
 
 // byDigest is the image that has the digest in a reference.
@@ -138,9 +143,10 @@ func (k *kit) byDigest(ref string) (*bundled, digest.Digest) {
 // byName is the only image that is called like the service or its image, with
 // its tag or at least without.
 func (k *kit) byName(service, ref string) *bundled {
-	for _, like := range []func(string) bool{
-		func(name string) bool { return name == service || ref != "" && full(name) == full(ref) },
-		func(name string) bool { return ref != "" && repository(name) == repository(ref) },
+	want := imageName{ref, full(ref), repository(ref)}
+	for _, like := range []func(imageName) bool{
+		func(name imageName) bool { return name.said == service || ref != "" && name.full == want.full },
+		func(name imageName) bool { return ref != "" && name.repository == want.repository },
 	} {
 		var found []*bundled
 		for _, b := range k.images {
