@@ -53,8 +53,8 @@ type catalogue struct {
 	entries []cache.Entry
 	kept    []image.Kept
 	notes   map[string]image.Kept // the same, by key
-	images  map[string][]string // names, by key of a layer
-	digests map[string]string   // of layers, by key
+	images  map[string][]string   // names, by key of a layer
+	digests map[string]string     // of layers, by key
 }
 
 // openCatalogue opens the cache and lists what is in it; close the store.

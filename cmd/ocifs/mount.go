@@ -66,6 +66,8 @@ There env.NAME=VALUE sets a variable of the environment; exit codes are mount(8)
 $ ocifs mount docker.io/library/python:3.13 /mnt/py
 $ ocifs mount -o nosuid,nodev oci:/srv/images/app:v2 /mnt/app
 $ ocifs mount --all-platforms alpine /mnt/alpine
+$ ocifs mount --record-trace start.jsonl ghcr.io/o/r:v1 /mnt/r
+$ ocifs mount --prefetch trace=start.jsonl ghcr.io/o/r:v1 /mnt/r
 $ ocifs mount --verify-key cosign.pub ghcr.io/o/r:v1 /mnt/r
 $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 		Flags: []cli.Flag{
@@ -74,6 +76,8 @@ $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 			&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTIONS`, separated by commas"},
 			jsonFlag(),
 			&cli.StringFlag{Name: "verify", Value: verifyChunk, Usage: "hold to the layers `WHAT`: chunk (each piece that is read, as it is read), full (and first, reading all layers whole, what others say of them)"},
+			&cli.StringFlag{Name: "record-trace", Usage: "write to `FILE` what is read first, in that order, as a line of JSON each"},
+			&cli.StringFlag{Name: "prefetch", Usage: "read ahead in the background `WHAT`: all, or trace=FILE (what such a file lists, in its order)"},
 			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`, without which a mount in the background logs nothing"},
 		},
 	}
@@ -107,6 +111,8 @@ type mountSpec struct {
 	Flags      mountFlags
 	Bundle     *bundleSpec // that the mount is the root of; nil: none
 	StateDir   stateDir
+	Trace      string // file that what is read is recorded in; "": none
+	Prefetch   string // see prefetch.go
 	LogFile    string // "": stderr, and nowhere once the daemon is on its own
 	LogLevel   string
 	Progress   bool // somebody looks at it
@@ -141,11 +147,19 @@ func mountSpecIn(u *ui, cc *cli.Context, s mountSpec, dir string) (_ mountSpec, 
 			return s, err
 		}
 	}
+	if f := cc.String("record-trace"); f != "" {
+		if s.Trace, err = filepath.Abs(f); err != nil {
+			return s, err
+		}
+	}
+	if s.Prefetch, err = prefetchOf(cc.String("prefetch")); err != nil {
+		return s, err
+	}
 	s.LogLevel, s.LogFormat, s.Progress = u.level.String(), u.format, u.progress.show
 	if cc.Bool("debug") {
 		s.LogLevel = "debug"
 	}
-	for _, p := range []string{dir, s.Image.Ref, s.Image.CacheDir, string(s.StateDir), s.LogFile} {
+	for _, p := range []string{dir, s.Image.Ref, s.Image.CacheDir, string(s.StateDir), s.LogFile, s.Trace, s.Prefetch} {
 		if !utf8.ValidString(p) {
 			return s, usagef("%s is not UTF-8, and cannot be recorded as JSON", quote(p))
 		}

@@ -47,7 +47,21 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 		h.warn(fmt.Sprintf("%s (%s) can be verified only once all of it was read, and is served as it comes till then; --verify=full reads it first",
 			plural(n, "file", "files"), bytesOf(size)))
 	}
-	srv, r, err := s.show(img, h)
+	files := fs.Source(img)
+	if s.Trace != "" {
+		rec, err := recordTrace(img, s.Trace, h.log)
+		if err != nil {
+			return err
+		}
+		defer rec.Close()
+		files = rec
+	}
+	wait, err := img.readAhead(mctx, s.Prefetch, h.log)
+	if err != nil {
+		return err
+	}
+	defer func() { cancel(nil); wait() }()
+	srv, r, err := s.show(img, files, h)
 	if srv == nil {
 		return err
 	}
@@ -79,9 +93,9 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	return err
 }
 
-// show mounts the image, and writes the bundle that it is the root of. An
+// show mounts the image, whose files come from there, and writes the bundle that it is the root of. An
 // error with a server is one of the record.
-func (s mountSpec) show(img *openedImage, h hooks) (srv *fs.Server, r record, err error) {
+func (s mountSpec) show(img *openedImage, files fs.Source, h hooks) (srv *fs.Server, r record, err error) {
 	o := fs.Options{
 		Source: img.Name(), AllowOther: s.Flags.AllowOther,
 		Suid: s.Flags.Suid, Dev: s.Flags.Dev, NoExec: s.Flags.NoExec, Logger: h.log,
@@ -92,7 +106,7 @@ func (s mountSpec) show(img *openedImage, h hooks) (srv *fs.Server, r record, er
 		overlay, err = s.Bundle.write(img)
 	}
 	if err == nil {
-		if srv, err = fs.Mount(s.Mountpoint, img, o); err != nil {
+		if srv, err = fs.Mount(s.Mountpoint, files, o); err != nil {
 			err = mountFailed(err)
 		}
 	}
