@@ -204,12 +204,12 @@ func spaceCheck(ok func(string, verdict, string, ...any) check, dir string) chec
 	if err := unix.Statfs(dir, &st); err != nil {
 		return ok("free space", checkWarning, "%v", err)
 	}
-	free := int64(st.Bavail) * st.Bsize
+	free := int64(st.Bavail) * int64(st.Bsize)
 	s := checkOK
 	if free < lowSpace {
 		s = checkWarning
 	}
-	return ok("free space", s, "%s of %s", bytesOf(free), bytesOf(int64(st.Blocks)*st.Bsize))
+	return ok("free space", s, "%s of %s", bytesOf(free), bytesOf(int64(st.Blocks)*int64(st.Bsize)))
 }
 
 // ownerOf names a file's owner.
