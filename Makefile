@@ -9,10 +9,17 @@ SHELL       := /bin/bash
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX   ?= /usr/local
 SBINDIR  ?= /usr/sbin
+BINARY   ?= bin/ocifs
+ARCHES   ?= amd64 arm64 riscv64 ppc64le s390x
 FUZZTIME ?= 10s
 COUNT    ?= 10
 BASE     ?= main
 V        ?=# V=-v names every test
+
+# Packages are as old as the commit they are made of. Debian's versions have no
+# dashes here; without a tag, any release is newer.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+DEBVERSION := $(shell echo $(VERSION) | sed -E -e '/^v[0-9]/!s/^/0~/' -e 's/^v//' -e 's/-/+/g')
 
 # The binary is static: no cgo, so it runs in any container and on any libc;
 # -trimpath and the stamped version make two builds of one commit the same bytes.
@@ -22,7 +29,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VE
 GOTEST  := go test $V -shuffle=on -count=1 -timeout 10m
 UNIT     = $$(go list ./... | grep -v -e '/fs$$' -e '/tests$$')
 
-.PHONY: help build demo check lint test race fuse e2e arrows fuzz cross bench benchcmp cover tools install clean
+.PHONY: help build demo check lint test race fuse e2e arrows fuzz cross bench benchcmp cover tools install install-built uninstall dist deb repro clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,11 +77,13 @@ fuzz: ## every fuzz target in the tree for FUZZTIME
 	  done
 	done
 
+# s390x has its bytes the other way round, and vet looks at tests, too.
 cross: ## the other architectures compile, and vet is content
-	for a in arm64 riscv64; do
-	  CGO_ENABLED=0 GOARCH=$$a go vet ./...
+	for a in $(filter-out $(shell go env GOHOSTARCH),$(ARCHES)); do
 	  CGO_ENABLED=0 GOARCH=$$a go build -o /dev/null ./cmd/ocifs
 	done
+	CGO_ENABLED=0 GOARCH=arm64 go vet ./...
+	CGO_ENABLED=0 GOARCH=s390x go vet ./...
 
 bench: ## benchmarks, COUNT times, for benchstat
 	@mkdir -p bin
@@ -96,22 +105,63 @@ tools: ## bin/umoci (the oracle of e2e), bin/staticcheck, bin/benchstat
 	@mkdir -p bin
 	(cd tests/tools && go build -o ../../bin/ tool)
 
-# mount(8) looks for its helpers in /sbin alone, which is /usr/sbin.
-install: build ## PREFIX=/usr/local, SBINDIR=/usr/sbin, DESTDIR=
-	install -D -m 0755 bin/ocifs $(DESTDIR)$(PREFIX)/bin/ocifs
-	install -d $(DESTDIR)$(SBINDIR)
+install: build install-built ## PREFIX=/usr/local, SBINDIR=/usr/sbin, DESTDIR=
+
+# bin/ocifs is this machine's, and writes the pages; BINARY may be another's.
+install-built:
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/ocifs
+	install -d $(DESTDIR)$(SBINDIR) # mount(8) looks for its helpers in /sbin alone, which is /usr/sbin
 	for t in ocifs fuse.ocifs fuse3.ocifs; do
 	  ln -srf $(DESTDIR)$(PREFIX)/bin/ocifs $(DESTDIR)$(SBINDIR)/mount.$$t
 	done
 	bin/ocifs man --dir $(DESTDIR)$(PREFIX)/share/man
-	cd cmd/ocifs/completion
-	install -D -m 0644 ocifs.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ocifs
-	install -D -m 0644 ocifs.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ocifs
-	install -D -m 0644 ocifs.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ocifs.fish
-	cd ../../..
+	install -D -m 0644 cmd/ocifs/completion/ocifs.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ocifs
+	install -D -m 0644 cmd/ocifs/completion/ocifs.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ocifs
+	install -D -m 0644 cmd/ocifs/completion/ocifs.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ocifs.fish
 	for d in system user; do
 	  install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/$$d cmd/ocifs/system/ocifs@.service
 	done
+
+uninstall: ## what install has put below PREFIX and SBINDIR
+	rm -f $(DESTDIR)$(SBINDIR)/mount.{ocifs,fuse.ocifs,fuse3.ocifs}
+	cd $(DESTDIR)$(PREFIX)
+	rm -f bin/ocifs share/man/man1/ocifs.1 share/man/man1/ocifs-*.1 share/man/man8/mount.ocifs.8
+	rm -f share/bash-completion/completions/ocifs share/zsh/site-functions/_ocifs share/fish/vendor_completions.d/ocifs.fish
+	rm -f lib/systemd/{system,user}/ocifs@.service
+
+# Below bin/dist, ARCH/ has the tree that is packed, with PREFIX=/usr.
+dist: build ## bin/dist: a .tar.gz and a .deb for each of ARCHES
+	umask 022
+	rm -rf bin/dist
+	for a in $(ARCHES); do
+	  d=bin/dist/$$a
+	  GOOS=linux GOARCH=$$a $(GOBUILD) -o $$d/ocifs ./cmd/ocifs
+	  $(MAKE) -s install-built BINARY=$$d/ocifs PREFIX=/usr SBINDIR=/usr/sbin DESTDIR=$$d/root
+	  gzip -9n $$d/root/usr/share/man/man?/*
+	  install -D -m 0644 LICENSE $$d/root/usr/share/doc/ocifs/copyright
+	  install -m 0644 README.md RECIPES.md $$d/root/usr/share/doc/ocifs
+	  tar -C $$d/root --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner -c usr |
+	    gzip -9n > bin/dist/ocifs_$(DEBVERSION)_linux_$$a.tar.gz
+	  deb=$${a/ppc64le/ppc64el}
+	  mv $$d/root/usr/share/zsh/{site-functions,vendor-completions} # where Debian's zsh looks
+	  mkdir $$d/root/DEBIAN
+	  sed -e 's/@VERSION@/$(DEBVERSION)/' -e "s/@ARCH@/$$deb/" \
+	    -e "s/@SIZE@/$$(du -ks --apparent-size $$d/root | cut -f1)/" cmd/ocifs/system/control > $$d/root/DEBIAN/control
+	  SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) dpkg-deb --root-owner-group -Zxz --build $$d/root bin/dist/ocifs_$(DEBVERSION)_$$deb.deb >/dev/null
+	  rm -r $$d
+	done
+	cd bin/dist
+	sha256sum *.tar.gz *.deb | tee SHA256SUMS
+
+deb: ## bin/dist: a .deb for this machine
+	$(MAKE) dist ARCHES=$$(go env GOHOSTARCH)
+
+repro: ## whether a second build elsewhere, of this commit, is the same bytes
+	$(MAKE) dist
+	rm -rf bin/repro && git worktree prune && git worktree add -f --detach bin/repro HEAD
+	trap 'git worktree remove --force bin/repro' EXIT
+	$(MAKE) -C bin/repro dist VERSION=$(VERSION)
+	cmp bin/dist/SHA256SUMS bin/repro/bin/dist/SHA256SUMS
 
 clean: ## remove bin/
 	rm -rf bin

@@ -99,7 +99,7 @@ func TestUnits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, _ := filepath.Glob("system/*")
+	files, _ := filepath.Glob("system/*.*")
 	if len(files) != 3 {
 		t.Fatalf("%q", files)
 	}
