@@ -105,14 +105,27 @@ func marshalIndex(subject ocispec.Descriptor, blobs []ocispec.Descriptor) ([]byt
 	})
 }
 
-// table is the compressed table of contents in b.
+// smallTable bounds one of which nobody has told the length before: memory that
+// has to grow is several times that in the end.
+const smallTable = 32 << 20
+
+// table is the compressed table of contents in b. Its frame tells its length,
+// unless it is small.
 func table(b []byte, l index.Limits) (*index.TOC, error) {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxTable))
+	var h zstd.Header
+	if err := h.Decode(b); err != nil {
+		return nil, fmt.Errorf("table of contents: %w", err)
+	}
+	size := h.FrameContentSize // 0 if it doesn't tell
+	if size > maxTable {
+		return nil, fmt.Errorf("%w: a table of contents of %d bytes", index.ErrLimit, size)
+	}
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(size, smallTable)))
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	stored, err := d.DecodeAll(b, nil)
+	stored, err := d.DecodeAll(b, make([]byte, 0, size))
 	if err != nil {
 		return nil, fmt.Errorf("table of contents: %w", err)
 	}
