@@ -88,7 +88,7 @@ func plainUsage(err error) string {
 var noEnv = map[string]bool{
 	"all": true, "lazy": true, "format": true, "level": true, "out": true, "to": true, "local": true, "dry-run": true, "dir": true,
 	"all-platforms": true, "compose": true, "subpath": true, "artifact-type": true, "depth": true, "table": true,
-	"older-than": true, "keep-size": true, "record-trace": true, "prefetch": true,
+	"older-than": true, "keep-size": true, "watch": true, "record-trace": true, "prefetch": true,
 	// of those that look inside
 	"name": true, "iname": true, "path": true, "type": true, "size": true, "perm": true, "uid": true, "gid": true,
 	"newer": true, "xattr": true, "layer": true, "max-depth": true, "print0": true, "summarize": true, "by-layer": true,

@@ -76,6 +76,7 @@ func newApp() *cli.App {
 			leaf(withKey(withView(mountCommand())), 2, 2),
 			leaf(umountCommand(), 0, many),
 			leaf(mountsCommand(), 0, 1),
+			leaf(statsCommand(), 1, 1),
 			leaf(withKey(runCommand()), 1, many),
 			leaf(withKey(bundleCommand()), 2, many),
 			leaf(withKey(withView(lsCommand())), 1, many),

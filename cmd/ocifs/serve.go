@@ -123,7 +123,7 @@ func vitalsOf(img *openedImage, srv *fs.Server) vitals {
 	did, asked := img.src.Stats(), srv.Stats()
 	return vitals{
 		Requests: did.Requests, Fetched: did.Bytes,
-		Read: int64(asked.ReadBytes), FailedReads: int64(asked.FailedReads),
+		Read: int64(asked.ReadBytes), FailedReads: int64(asked.FailedReads), Ops: asked.Requests,
 	}
 }
 

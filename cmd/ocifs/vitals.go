@@ -1,22 +1,26 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// Vitals are what a daemon counts. It tells them to whoever connects to the
-// socket beside its record, which its directory keeps from others.
+// Vitals are what a daemon counts. It tells them at the socket
+// beside its record, which its directory keeps from others.
 type vitals struct {
 	Requests    int64 `json:"requests"`     // to the registry
 	Fetched     int64 `json:"fetched"`      // bytes from it
 	Read        int64 `json:"read"`         // bytes that readers of the mount got
 	FailedReads int64 `json:"failed_reads"` // with EIO
+
+	Ops map[string]uint64 `json:"ops,omitempty"` // the kernel's requests, by kind
 }
 
 const (
@@ -25,49 +29,54 @@ const (
 	vitalsWait = time.Second / 2 // for a daemon that may hang
 )
 
-// tellVitals answers at the record's socket until stop is called.
+// tellVitals answers at the record's socket, see control.go, until stop is called.
 func (d stateDir) tellVitals(id string, now func() vitals) (stop func(), err error) {
 	var l net.Listener
 	err = d.inside(id, func(dir string) error {
-		l, err = net.Listen("unix", filepath.Join(dir, socketFile))
-		return err
+		name := filepath.Join(dir, socketFile)
+		if l, err = net.Listen("unix", name); err != nil {
+			return err
+		}
+		return os.Chmod(name, 0o600)
 	})
 	if err != nil {
+		if l != nil {
+			l.Close()
+		}
 		return nil, err
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false) // its directory goes as a whole
+	srv := controlServer(now)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.SetDeadline(time.Now().Add(vitalsWait))
-			json.NewEncoder(c).Encode(now())
-			c.Close()
-		}
+		srv.Serve(peers{l})
 	}()
 	return func() {
-		l.Close()
+		srv.Close()
 		<-done
 	}, nil
 }
 
 // vitals asks the daemon of a record.
 func (d stateDir) vitals(id string) (v vitals, err error) {
-	var c net.Conn
-	err = d.inside(id, func(dir string) error {
-		c, err = net.DialTimeout("unix", filepath.Join(dir, socketFile), vitalsWait)
-		return err
-	})
+	dial := func(ctx context.Context, _, _ string) (c net.Conn, err error) {
+		err = d.inside(id, func(dir string) error {
+			c, err = (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, socketFile))
+			return err
+		})
+		return c, err
+	}
+	client := http.Client{Timeout: vitalsWait, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	r, err := client.Get("http://mount/v1/stats")
 	if err != nil {
 		return v, err
 	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(vitalsWait))
-	return v, json.NewDecoder(io.LimitReader(c, maxVitals)).Decode(&v)
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		return v, fmt.Errorf("its process answers %s", r.Status)
+	}
+	return v, json.NewDecoder(io.LimitReader(r.Body, maxVitals)).Decode(&v)
 }
 
 // inside calls f with a short name of a record's directory: the address of a

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -20,13 +21,13 @@ func TestVitals(t *testing.T) {
 	if _, err := d.vitals(r.ID); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a socket: %v", err)
 	}
-	want := vitals{Requests: 1, Fetched: 2, Read: 3, FailedReads: 4}
+	want := vitals{Requests: 1, Fetched: 2, Read: 3, FailedReads: 4, Ops: map[string]uint64{"read": 5}}
 	stop, err := d.tellVitals(r.ID, func() vitals { return want })
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if got, err := d.vitals(r.ID); got != want || err != nil {
+		if got, err := d.vitals(r.ID); !reflect.DeepEqual(got, want) || err != nil {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
