@@ -13,32 +13,53 @@ const (
 	storePause = 100 * time.Microsecond
 )
 
-// claim keeps other processes from fetching the chunks of f too, until unclaim
-// is called. If one is at it already, claim waits until these chunks are
-// there, or it gives up, or a time has passed.
+// claim keeps other processes from fetching the chunks that f owns too, until
+// unclaim is called. If one is at it already, claim waits until these chunks are
+// there, or it gives up, or a time has passed. What lies in f's run and is
+// another flight's is left alone: all flights of a space lock by one open file,
+// so that what f would unlock could be what the other has claimed.
 func (sp *Space) claim(f *flight) (unclaim func()) {
-	from, to := int64(claimBase)+int64(f.first), int64(claimBase)+int64(f.last)
-	unclaim = func() {}
 	if !sp.onDisk() {
-		return unclaim
+		return func() {}
 	}
+	owned := sp.owned(f)
+	var claimed []run
 	poll(sp.stopped, claimPause, sp.patience, func() bool {
-		switch err := lockRange(sp.marks, from, to); err {
+		switch err := sp.lockRuns(owned); err {
 		case nil:
-			unclaim = func() { unlockRange(sp.marks, from, to) }
+			claimed = owned
 		case unix.EAGAIN:
-			return !f.hurry && sp.arrived(f)
+			return !f.hurry && sp.arrived(owned)
 		}
 		return true // or there are no such locks here
 	})
-	return unclaim
+	return func() { sp.unlockRuns(claimed) }
 }
 
-// arrived reports whether all chunks of f seem to be present.
-func (sp *Space) arrived(f *flight) bool {
-	for i := f.first; i < f.last; i++ {
-		if !readMark(sp.marks, i).present() {
-			return false
+// lockRuns claims all chunks of runs, or none. The error is that of lockRange.
+func (sp *Space) lockRuns(runs []run) error {
+	for k, r := range runs {
+		if err := lockRange(sp.marks, claimBase+int64(r.first), claimBase+int64(r.last)); err != nil {
+			sp.unlockRuns(runs[:k])
+			return err
+		}
+	}
+	return nil
+}
+
+func (sp *Space) unlockRuns(runs []run) {
+	for _, r := range runs {
+		unlockRange(sp.marks, claimBase+int64(r.first), claimBase+int64(r.last))
+	}
+}
+
+// arrived reports whether all chunks of runs seem to be present.
+func (sp *Space) arrived(runs []run) bool {
+	for _, r := range runs {
+		for i := r.first; i < r.last; i++ {
+			if !readMark(sp.marks, i).present() {
+				return false
+			}
 		}
 	}
 	return true

@@ -62,6 +62,59 @@ func TestFrameOnce(t *testing.T) {
 	}
 }
 
+// lone is framed, but for a chunk that can be had by itself.
+type lone struct {
+	framed
+	chunk int
+}
+
+func (l lone) Widen(first, last int) (int, int) {
+	if first == l.chunk && last == first+1 {
+		return first, last
+	}
+	return l.framed.Widen(first, last)
+}
+
+// TestFrameAroundClaim makes a frame around a chunk that another flight is
+// making: when the frame is done, that chunk is still claimed, and no other.
+func TestFrameAroundClaim(t *testing.T) {
+	noLeaks(t)
+	c := lone{framed{uniform(16, 10_000, 0), 16}, 5}
+	m, want, dir := &maker{t: c.tiles}, whole(c.tiles), t.TempDir()
+	begun, end := make(chan bool), make(chan bool)
+	fill := func(first, last int, put func(int, []byte) error) error {
+		if first == c.chunk && last == first+1 {
+			close(begun)
+			<-end
+		}
+		return m.fill(first, last, put)
+	}
+	sp := space(t, open(t, dir, 0), "k", c, fill)
+	other := space(t, open(t, dir, 0), "k", c, fill) // as another process has it
+	claimed := func(i int) bool {
+		err := lockRange(other.marks, claimBase+int64(i), claimBase+int64(i)+1)
+		if err == nil {
+			unlockRange(other.marks, claimBase+int64(i), claimBase+int64(i)+1)
+		}
+		return err != nil
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { expect(t, sp, want, 5*10_000, 10_000) })
+	<-begun
+	expect(t, sp, want, 11*10_000, 10_000)
+	for claimed(11) { // until the frame's flight has landed
+		time.Sleep(time.Millisecond)
+	}
+	for i := range 16 {
+		if claimed(i) != (i == c.chunk) {
+			t.Errorf("chunk %d: claimed: %v", i, claimed(i))
+		}
+	}
+	close(end)
+	wg.Wait()
+	sp.flights.Wait()
+}
+
 // TestFrameWithHoles makes what is missing of a frame in one go, also where
 // some of it is there.
 func TestFrameWithHoles(t *testing.T) {
