@@ -142,6 +142,21 @@ func TestArtifactFiles(t *testing.T) {
 	}
 }
 
+// TestArtifactAsImage has artifacts with an image's configuration: what says to
+// be one, and what BuildKit and cosign push.
+func TestArtifactAsImage(t *testing.T) {
+	config := blob(ocispec.MediaTypeImageConfig, `{"os":"unknown","architecture":"unknown","rootfs":{"type":"layers","diff_ids":[]}}`)
+	for _, a := range []lt.Artifact{
+		{Blobs: []lt.Blob{blob("application/vnd.in-toto+json", "{}", title, "f")}},
+		{Blobs: []lt.Blob{blob("application/vnd.dev.cosign.simplesigning.v1+json", "{}", title, "f")}},
+		{Type: "x/y", Blobs: []lt.Blob{blob("application/x-foo", "{}", title, "f")}},
+	} {
+		a.Tag, a.Config = "t", config
+		img, err := view(t, layout(t, "t", a), image.Options{})
+		expectShown(t, img, err, "f={}")
+	}
+}
+
 // TestArtifactMeta gives files the owner, mode and time that ModelPack tells, or
 // the time when the artifact was made.
 func TestArtifactMeta(t *testing.T) {

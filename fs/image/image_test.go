@@ -105,6 +105,8 @@ func TestMediaTypes(t *testing.T) {
 		{"application/vnd.oci.image.layer.v1.tar+gzip+encrypted", "encrypted layer"},
 		{"application/vnd.sylabs.image.layer.v1.squashfs", "layer of the media type"},
 		{"application/vnd.oci.image.layer.v1.tar+lzma", "layer of the media type"},
+		{"application/vnd.sylabs.sif.layer.v1.squashfs", "layer of the media type"},
+		{"application/x-foo", "layer of the media type"},
 	} {
 		img := lt.Image{Tag: "t", Layers: []lt.Layer{lt.NewLayer(tar, tar, c.mediaType)}}
 		got := ""

@@ -124,19 +124,24 @@ func (s *Selection) add(ctx context.Context, m *Manifest, spec ocispec.Platform,
 	return s.image(m, at)
 }
 
-// isFiles says whether what the manifest is of is shown as files: an artifact,
-// or what has an image's configuration but none of whose blobs is a root file
-// system's, as models and attestations are sometimes pushed.
+// isFiles says whether what the manifest is of is shown as files: an artifact.
+// What has an image's configuration is an image, unless none of its blobs is a
+// root file system's, and it says to be an artifact, or they are all documents,
+// as in BuildKit's attestations and cosign's signatures.
 func isFiles(m *ocispec.Manifest) bool {
 	if !isImageConfig(m.Config.MediaType) {
 		return true
 	}
+	others := len(m.Layers)
 	for _, d := range m.Layers {
 		if strings.Contains(d.MediaType, ".image.layer.") || strings.Contains(d.MediaType, ".image.rootfs.") {
 			return false
 		}
+		if strings.HasSuffix(d.MediaType, "+json") {
+			others--
+		}
 	}
-	return len(m.Layers) > 0
+	return len(m.Layers) > 0 && (m.ArtifactType != "" || others == 0)
 }
 
 // artifact is the Manifest of what is no container image.
