@@ -27,8 +27,9 @@ read in pieces:
   toc-image  an eStargz layer has left it to an image beside this one
   soci       a SOCI index that the manifest names
   pushed     an ocifs index in the image's repository
+  range      none: an artifact's file, which can be read anywhere as it is
 
-What the last four may be trusted with, --index says.`,
+What layer, toc-image, soci and pushed may be trusted with, --index says.`,
 		UsageText: `
 $ ocifs layers docker.io/library/python:3.13`,
 		Flags:  []cli.Flag{jsonFlag()},
