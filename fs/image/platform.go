@@ -115,7 +115,7 @@ func (c *chooser) load(ctx context.Context, d ocispec.Descriptor) (*document, er
 // b, both of which fit: the nearer architecture, then the version of the
 // system that was asked for, by its beginning.
 func (c *chooser) compare(a, b ocispec.Platform) int {
-	switch asked := func(p ocispec.Platform) bool { return strings.HasPrefix(p.OSVersion, c.spec.OSVersion) }; {
+	switch asked := func(p ocispec.Platform) bool { return isVersion(p.OSVersion, c.spec.OSVersion) }; {
 	case c.want.Less(a, b):
 		return -1
 	case c.want.Less(b, a):
@@ -194,12 +194,18 @@ func (c *chooser) entry(ctx context.Context, d ocispec.Descriptor, depth int) er
 }
 
 // fits says whether an image for p runs on the wanted platform. Architecture,
-// variant, the features that the image needs and versions of Windows are
-// package platforms' matter; of other systems, a version that is wanted must be
-// the image's, if it has one.
+// variant and the features that the image needs are package platforms' matter;
+// a version of the system that is wanted must be the image's, if it has one:
+// which others it may be compatible with is nobody's word here.
 func (c *chooser) fits(p ocispec.Platform) bool {
-	return c.want.Match(p) &&
-		(p.OS == "windows" || c.spec.OSVersion == "" || p.OSVersion == "" || c.spec.OSVersion == p.OSVersion)
+	return c.want.Match(p) && (p.OSVersion == "" || isVersion(p.OSVersion, c.spec.OSVersion))
+}
+
+// isVersion says whether a version is the one that is wanted, or one of its
+// builds, as 10.0.17763.1 is of 10.0.17763; "" is any.
+func isVersion(version, want string) bool {
+	rest, ok := strings.CutPrefix(version, want)
+	return want == "" || ok && (rest == "" || rest[0] == '.')
 }
 
 func isAttestation(d ocispec.Descriptor) bool {

@@ -79,6 +79,16 @@ func TestPlatform(t *testing.T) {
 		{"another version", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.0.14393")}}, "windows(10.0.17763)/amd64", "no image for windows(10.0.17763)/amd64 (there are windows(10.0.14393)/amd64)"},
 		{"the version's build", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.0.20348.1"), windows("10.0.26100.2")}}, "windows(10.0.26100)/amd64", "10.0.26100.2"},
 		{"a version of the system", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.0.14393"), windows("10.0.20348")}}, "windows(10.0.20348)/amd64", "10.0.20348"},
+		{"a version that nobody has", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.0.17763.1"), windows("10.0.20348.2")}}, "windows(10.0.99999)/amd64",
+			"no image for windows(10.0.99999)/amd64 (there are windows(10.0.17763.1)/amd64, windows(10.0.20348.2)/amd64)"},
+		{"a version that is compatible", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.0.20348.1")}}, "windows(10.0.26100)/amd64", "no image for windows(10.0.26100)/amd64"},
+		{"half a component", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.0.17763.1")}}, "windows(10.0.177)/amd64", "no image for windows(10.0.177)/amd64"},
+		{"the beginning of a version", lt.Index{Tag: "t", Manifests: []lt.Document{windows("10.1.1"), windows("10.0.17763.1")}}, "windows(10.0)/amd64", "10.0.17763.1"},
+		{"no index, another version", func() lt.Document {
+			m := named("a", nil)
+			m.Tag, m.Config.Platform = "t", ocispec.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.17763.1"}
+			return m
+		}(), "windows(10.0.99999)/amd64", "(there are windows(10.0.17763.1)/amd64)"},
 		{"no index, another platform", func() lt.Document { m := bare("a", "linux/arm64"); m.Tag = "t"; return m }(), "linux/amd64", "no image for linux/amd64 (there are linux/arm64)"},
 		{"not a platform", list("linux/amd64"), "linux/amd64/v1/x", `platform "linux/amd64/v1/x": more than OS/ARCH/VARIANT`},
 	} {
