@@ -54,7 +54,7 @@ func notDeleted(err error) error {
 
 // forget removes what the cache has of the image's layers.
 func forget(u *ui, img *openedImage, m *image.Manifest) error {
-	n, err := image.Forget(m, img.store)
+	n, err := image.Forget(m, img.src, img.store)
 	switch {
 	case errors.Is(err, cache.ErrInUse):
 		return hint(fmt.Errorf("%s: %w", img.Name(), err), "unmount what has these layers; ocifs mounts lists the mounts")

@@ -134,11 +134,18 @@ func (f *finder) soci(ctx context.Context, d ocispec.Descriptor, named bool) (ma
 	return said(d, named, words), nil
 }
 
+// takenKey names, in the cache, which pushed index was taken for m. Who pushed it
+// may write to the repository that src reads, and is believed there alone: the
+// same image elsewhere has its own.
+func takenKey(m *Manifest, src *fetch.Source) string {
+	return objectKey("index", digest.FromString(src.Home()+"\n"+m.Descriptor.Digest.String()))
+}
+
 // referrer is the ocifs index that names the manifest as its subject. Which
 // one was taken is remembered, so that the next mount need not ask again,
 // unless that one can't be read any more.
 func (f *finder) referrer(ctx context.Context) (map[digest.Digest]word, error) {
-	key := objectKey("index", f.m.Descriptor.Digest)
+	key := takenKey(f.m, f.r.src)
 	if d, ok := f.recall(key); ok && !f.fresh {
 		if words, err := f.pushed(ctx, d); err == nil {
 			return words, nil

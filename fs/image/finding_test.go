@@ -291,7 +291,7 @@ func TestSurvey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := image.Forget(m, s); n != 1 || err != nil {
+	if n, err := image.Forget(m, src, s); n != 1 || err != nil {
 		t.Errorf("forget: %d, %v", n, err)
 	}
 	if gone, err := image.Retract(context.Background(), m, src, s, ""); len(gone) != 1 || err != nil {

@@ -12,12 +12,13 @@ import (
 	"ocifs.dev/ocifs/fetch"
 )
 
-// Forget removes from store what reading m's layers has left there, and what
-// they bring themselves, so that they are read or asked anew, and returns of
+// Forget removes from store what reading m's layers has left there, what they
+// bring themselves, and which index in src's repository was taken, so that they
+// are read or asked anew, and returns of
 // how many layers there was anything. The error is a cache.ErrInUse if the
 // image, or another one with the same layers, is open somewhere.
-func Forget(m *Manifest, store *cache.Store) (layers int, err error) {
-	errs := []error{forgetIndex(m, store)}
+func Forget(m *Manifest, src *fetch.Source, store *cache.Store) (layers int, err error) {
+	errs := []error{forgetIndex(m, src, store)}
 	for i, d := range m.Layers() {
 		l := &layer{desc: d, diffID: m.Config.RootFS.DiffIDs[i]}
 		known := []cache.Entry{{Kind: cache.KindSpace, Key: objectKey("space", d.Digest)}, {Kind: cache.KindObject, Key: objectKey("toc", d.Digest)}}
@@ -40,9 +41,9 @@ func Forget(m *Manifest, store *cache.Store) (layers int, err error) {
 	return layers, errors.Join(errs...)
 }
 
-// forgetIndex forgets which pushed index was taken for m.
-func forgetIndex(m *Manifest, store *cache.Store) error {
-	err := store.Remove(cache.KindObject, objectKey("index", m.Descriptor.Digest))
+// forgetIndex forgets which index in src's repository was taken for m.
+func forgetIndex(m *Manifest, src *fetch.Source, store *cache.Store) error {
+	err := store.Remove(cache.KindObject, takenKey(m, src))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -76,5 +77,5 @@ func Retract(ctx context.Context, m *Manifest, src *fetch.Source, store *cache.S
 		}
 		gone = append(gone, d)
 	}
-	return gone, forgetIndex(m, store)
+	return gone, forgetIndex(m, src, store)
 }

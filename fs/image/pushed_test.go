@@ -187,6 +187,39 @@ func TestRememberedVerdict(t *testing.T) {
 	}
 }
 
+// TestIndexOfAnotherPlace opens an image by a lying index in its repository, and
+// then, with the same cache, the same image elsewhere, where nobody has pushed
+// one.
+func TestIndexOfAnotherPlace(t *testing.T) {
+	rename := func(toc []byte) []byte { return bytes.Replace(toc, []byte("secret"), []byte("public"), 1) }
+	bad, _ := indexed(t, rename)
+	good, _ := indexed(t, nil)
+	m, err := resolve(t, good, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := image.Retract(context.Background(), m, source(t, good), store(t), ""); err != nil {
+		t.Fatal(err)
+	}
+	s := store(t)
+	for _, c := range []struct {
+		ref, file string
+		origin    image.Origin
+	}{{bad, "public", image.OriginPushed}, {good, "secret", image.OriginRead}} {
+		img, err := image.Open(context.Background(), source(t, c.ref), s, image.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if img.Layers()[0].Origin != c.origin {
+			t.Errorf("%s, want %s", img.Layers()[0].Origin, c.origin)
+		}
+		if _, err := img.Tree().Walk(c.file, true); err != nil {
+			t.Errorf("%s: %v", c.file, err)
+		}
+		img.Close()
+	}
+}
+
 // TestReplacedIndex mounts by an index, has it replaced by another one, and
 // mounts again when the first one can't be read any more.
 func TestReplacedIndex(t *testing.T) {
