@@ -68,7 +68,7 @@ func (f *failure) problem() error {
 // background starts a daemon and calls live when it has mounted; if that fails,
 // the daemon undoes it, else it is left on its own.
 func background(ctx context.Context, u *ui, s mountSpec, live func(record) error) error {
-	orders, events, wait, err := startDaemon(s)
+	orders, events, cmd, err := startDaemon(s)
 	if err != nil {
 		return err
 	}
@@ -80,9 +80,7 @@ func background(ctx context.Context, u *ui, s mountSpec, live func(record) error
 	send := json.NewEncoder(orders)
 	var fail error
 	detached := false
-	if err := send.Encode(order{Spec: &s}); err != nil && ctx.Err() == nil {
-		fail = fmt.Errorf("talking to the daemon: %w", err)
-	}
+	send.Encode(order{Spec: &s}) // if it has ended, it is asked why below
 	for in := json.NewDecoder(events); fail == nil; {
 		var e event
 		if err := in.Decode(&e); err != nil {
@@ -110,7 +108,11 @@ func background(ctx context.Context, u *ui, s mountSpec, live func(record) error
 	}
 	orders.Close()
 	io.Copy(io.Discard, events)
-	if err := wait(); fail == nil {
+	err = cmd.Wait()
+	if i, ok := endedBy(cmd.ProcessState); ok && fail == nil {
+		fail = i
+	}
+	if fail == nil {
 		fail = fmt.Errorf("the daemon ended without a word: %v", err)
 	}
 	if ctx.Err() != nil {
@@ -121,14 +123,14 @@ func background(ctx context.Context, u *ui, s mountSpec, live func(record) error
 
 // startDaemon runs this program again as a daemon. Its arguments are for
 // those who look at the process list.
-func startDaemon(s mountSpec) (orders, events *os.File, wait func() error, err error) {
-	cmd := exec.Command("/proc/self/exe", "daemon", "--", s.Image.Ref, s.Mountpoint)
+func startDaemon(s mountSpec) (orders, events *os.File, cmd *exec.Cmd, err error) {
+	cmd = exec.Command("/proc/self/exe", "daemon", "--", s.Image.Ref, s.Mountpoint)
 	cmd.Args[0] = "ocifs"
 	cmd.Stderr = os.Stderr
 	if orders, events, err = startTalking(cmd); err != nil {
 		return nil, nil, nil, fmt.Errorf("starting the daemon: %w", err)
 	}
-	return orders, events, cmd.Wait, nil
+	return orders, events, cmd, nil
 }
 
 // startTalking starts a process with the two pipes.
@@ -303,6 +305,9 @@ func (d *daemonVoice) goLive(ctx context.Context, r record, detach <-chan struct
 		if err := unix.Dup3(int(null.Fd()), fd, 0); err != nil {
 			return fmt.Errorf("dup3: %w", err)
 		}
+	}
+	if ctx.Err() != nil { // a signal to the group that was left just now
+		return context.Cause(ctx)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -88,6 +88,13 @@ func (i interrupted) Error() string {
 	return "ended by " + i.sig.String()
 }
 
+// interruption is the signal that err is due to: one that ended ctx, or a
+// process that worked for us.
+func interruption(ctx context.Context, err error) (i interrupted, ok bool) {
+	ok = errors.As(context.Cause(ctx), &i) || errors.As(err, &i)
+	return i, ok
+}
+
 // exitCode maps an error to the exit code of the process. It is the only
 // place that does.
 func exitCode(ctx context.Context, err error) int {
@@ -97,7 +104,7 @@ func exitCode(ctx context.Context, err error) int {
 	if e := exited(0); errors.As(err, &e) {
 		return int(e)
 	}
-	if i := (interrupted{}); errors.As(context.Cause(ctx), &i) {
+	if i, ok := interruption(ctx, err); ok {
 		return exitSignal + int(i.sig)
 	}
 	if r := reported(0); errors.As(err, &r) {
@@ -122,7 +129,7 @@ func report(ctx context.Context, w io.Writer, err error) {
 	if err == nil || errors.As(err, new(reported)) || errors.As(err, new(exited)) {
 		return
 	}
-	if i := (interrupted{}); errors.As(context.Cause(ctx), &i) {
+	if i, ok := interruption(ctx, err); ok {
 		fmt.Fprintf(w, "ocifs: %s\n", i)
 		return
 	}

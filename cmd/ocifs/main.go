@@ -19,8 +19,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 )
@@ -108,27 +106,4 @@ func newApp() *cli.App {
 		},
 	}
 	return app
-}
-
-// withSignals is a context that ends at the first SIGINT, SIGTERM or SIGHUP,
-// with an interrupted as its cause.
-func withSignals(parent context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		select {
-		case s := <-c:
-			signal.Stop(c) // a second one ends the process, unless serve waits for it
-			cancel(interrupted{s.(syscall.Signal)})
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(c)
-		cancel(nil)
-		<-done
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -135,10 +136,19 @@ func TestMountForeground(t *testing.T) {
 		"terminate": func(_ *world, p *os.Process) { p.Signal(syscall.SIGTERM) },
 		"hangup":    func(_ *world, p *os.Process) { p.Signal(syscall.SIGHUP) },
 		"umount":    func(w *world, _ *os.Process) { w.ok("umount", w.mnt) },
+		"nohup": func(w *world, p *os.Process) {
+			p.Signal(syscall.SIGHUP)
+			time.Sleep(50 * time.Millisecond)
+			w.ok("umount", w.mnt) // it is there
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			cmd := w.command("mount", "-f", w.ref, w.mnt)
+			if name == "nohup" {
+				cmd.Args = append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+				cmd.Path = "/bin/sh"
+			}
 			out, err := cmd.StdoutPipe()
 			if err == nil {
 				err = cmd.Start()
@@ -387,4 +397,31 @@ func TestRegistryErrors(t *testing.T) {
 	w.ok("inspect", "--creds", "u:right", ref)
 	reg.Close()
 	w.fails(exitUnreachable, "check the registry's name and port", "inspect", "--retry", "1", ref)
+}
+
+// TestMountInterruptedEarly sends Ctrl-C to a mount in the background and to its
+// daemon, at any moment of their beginning: it is the one word there is to say.
+func TestMountInterruptedEarly(t *testing.T) {
+	needFUSE(t)
+	w := newWorld(t)
+	for i := range 40 {
+		cmd := w.command("mount", w.ref, w.mnt)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		var out, errs strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(10+i) * time.Millisecond)
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+		cmd.Wait()
+		switch code := cmd.ProcessState.ExitCode(); {
+		case code == exitOK:
+			w.run("umount", w.mnt) // unless the signal has just done it
+		case code == -1 && cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() == syscall.SIGINT: // before main
+		case code != exitSignal+int(syscall.SIGINT) || errs.String() != "ocifs: interrupted\n":
+			t.Errorf("exit code %d, %q, %q", code, out.String(), errs.String())
+		}
+	}
+	w.nothingLeft()
 }

@@ -38,7 +38,7 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	}
 	defer img.Close()
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, endings()...)
 	defer signal.Stop(signals)
 	if !opening() {
 		return context.Cause(ctx)

@@ -86,8 +86,8 @@ func TestQuit(t *testing.T) {
 	needFUSE(t)
 	w := newWorld(t)
 	w.ok("mount", "--log-file", "log", "-o", "log_level=error", w.ref, w.mnt)
-	syscall.Kill(w.processes()[0], syscall.SIGQUIT)
-	w.eventually("stacks in the log", func() bool {
+	w.eventually("stacks in the log", func() bool { // its parent may have gone before it has got so far
+		syscall.Kill(w.processes()[0], syscall.SIGQUIT)
 		b, _ := os.ReadFile(w.in("log"))
 		return strings.Contains(string(b), "untilUnmounted")
 	})
