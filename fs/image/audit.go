@@ -33,13 +33,9 @@ func newAudit(chunks int, prove func(context.Context) error) *audit {
 // mount ended between the last chunk and the verdict, or with a bad one.
 func (a *audit) begin(l *layer) {
 	if len(a.seen) == 0 { // of an empty one there is nothing to see
-		a.done.Go(func() { a.run(l.life, l) })
+		a.done.Go(func() { a.run(l) })
 	}
-	l.space.Present(func(i int) {
-		if a.mark(i) {
-			a.done.Go(func() { a.run(l.life, l) })
-		}
-	})
+	l.space.Present(func(i int) { a.mark(l, i) })
 }
 
 // settle waits for the verdict, if all has been seen. That there can't be one is
@@ -48,11 +44,12 @@ func (a *audit) settle(l *layer) error {
 	if a == nil {
 		return nil
 	}
-	l.space.Present(func(i int) { // also what other processes have fetched
-		if a.mark(i) {
-			a.done.Go(func() { a.run(l.life, l) })
-		}
-	})
+	l.space.Present(func(i int) { a.mark(l, i) }) // also what other processes have fetched
+	return a.wait()
+}
+
+// wait is settle, for what was seen by now.
+func (a *audit) wait() error {
 	if a.left.Load() == 0 {
 		a.done.Wait()
 	}
@@ -62,27 +59,37 @@ func (a *audit) settle(l *layer) error {
 	return a.verdict()
 }
 
-// mark notes that chunk i was seen, and says whether it was the last one.
-func (a *audit) mark(i int) bool {
+// mark notes that chunk i was seen. The last one begins the proof, which done
+// counts before left is 0: who finds nothing left has something to wait for.
+func (a *audit) mark(l *layer, i int) {
 	bit := uint64(1) << (i % 64)
-	return a.seen[i/64].Or(bit)&bit == 0 && a.left.Add(-1) == 0
+	if a.seen[i/64].Or(bit)&bit != 0 {
+		return
+	}
+	a.done.Add(1)
+	if a.left.Add(-1) != 0 {
+		a.done.Done()
+		return
+	}
+	go func() {
+		defer a.done.Done()
+		a.run(l)
+	}()
 }
 
 // put is put, watched.
-func (a *audit) put(ctx context.Context, l *layer, put func(i int, p []byte) error) func(i int, p []byte) error {
+func (a *audit) put(l *layer, put func(i int, p []byte) error) func(i int, p []byte) error {
 	return func(i int, p []byte) error {
-		if a.mark(i) { // before anybody has it, so that who has read all knows that all was seen
-			a.done.Go(func() { a.run(ctx, l) })
-		}
+		a.mark(l, i) // before anybody has it, so that who has read all knows that all was seen
 		return put(i, p)
 	}
 }
 
 // run proves what was believed, and tells if it was wrong, or couldn't be proved:
 // then it stays believed, and the next mount tries again.
-func (a *audit) run(ctx context.Context, l *layer) {
-	err := a.prove(ctx)
-	if err == nil || ctx.Err() != nil {
+func (a *audit) run(l *layer) {
+	err := a.prove(l.life)
+	if err == nil || l.life.Err() != nil {
 		return
 	}
 	err = fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, err)

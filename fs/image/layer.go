@@ -82,7 +82,7 @@ func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
 	if l.audit != nil {
-		put = l.audit.put(l.life, l, put)
+		put = l.audit.put(l, put)
 	}
 	if l.origin == OriginRange && l.desc.Size <= smallBlob {
 		return l.fillWhole(put)
