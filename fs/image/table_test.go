@@ -13,7 +13,8 @@ import (
 )
 
 // TestLargeTable has tables that are small as they come, and then have to be held
-// in memory: no more than a small one where they don't say how much.
+// in memory: no more than a small one where they don't say how much, and what it
+// takes to grow to that.
 func TestLargeTable(t *testing.T) {
 	zeros := make([]byte, 64<<20)
 	var silent bytes.Buffer // a frame that doesn't tell its length
@@ -43,8 +44,9 @@ func TestLargeTable(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		runtime.ReadMemStats(&after)
-		if n := after.Sys - before.Sys; n > 6*smallTable {
-			t.Errorf("%s: %d MiB more are taken", name, n>>20)
+		// In all: how much at a time depends on how far behind the collector is.
+		if n := after.TotalAlloc - before.TotalAlloc; n > 20*smallTable {
+			t.Errorf("%s: %d MiB are allocated", name, n>>20)
 		}
 	}
 	told := e.EncodeAll(zeros, nil)
