@@ -19,6 +19,7 @@ type audit struct {
 	left  atomic.Int64    // chunks not seen yet
 	done  sync.WaitGroup
 	prove func(context.Context) error // what to do then
+	good  atomic.Bool                 // it was proved
 	bad   atomic.Pointer[error]       // what was found; nil while all is well
 	off   atomic.Pointer[error]       // why there is no verdict, and will be none here; nil: it is not called off
 }
@@ -89,7 +90,11 @@ func (a *audit) put(l *layer, put func(i int, p []byte) error) func(i int, p []b
 // then it stays believed, and the next mount tries again.
 func (a *audit) run(l *layer) {
 	err := a.prove(l.life)
-	if err == nil || l.life.Err() != nil {
+	switch {
+	case err == nil:
+		a.good.Store(true)
+		return
+	case l.life.Err() != nil:
 		return
 	}
 	err = fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, err)

@@ -220,6 +220,46 @@ func TestIndexOfAnotherPlace(t *testing.T) {
 	}
 }
 
+// TestSameByIndex has an image opened by an index, and read whole: that two files
+// are the same bytes of the diffID is known when the index has been found true,
+// and never of one that lies.
+func TestSameByIndex(t *testing.T) {
+	for name, lies := range map[string]bool{"public": true, "secret": false} {
+		ref, files := indexed(t, func(toc []byte) []byte { return bytes.Replace(toc, []byte("secret"), []byte(name), 1) })
+		whole, err := image.Open(context.Background(), source(t, ref), store(t), image.Options{Index: image.PolicyLocal})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer whole.Close()
+		img, err := image.Open(context.Background(), source(t, ref), store(t), image.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer img.Close()
+		n, err := img.Tree().Walk(name, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := whole.Tree().Walk("secret", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, known := img.Same(n, whole, m); known {
+			t.Errorf("%s: known before it was read", name)
+		}
+		if _, known := whole.Same(m, img, n); known {
+			t.Errorf("%s: known before it was read, the other way round", name)
+		}
+		img.ReadAt(n, make([]byte, len(files["secret"])), 0) // and with it the whole layer
+		if err := image.Audited(img); (err != nil) != lies {
+			t.Errorf("%s: %v", name, err)
+		}
+		if same, known := img.Same(n, whole, m); same == lies || known == lies {
+			t.Errorf("%s: when all was read: same %v, known %v", name, same, known)
+		}
+	}
+}
+
 // TestReplacedIndex mounts by an index, has it replaced by another one, and
 // mounts again when the first one can't be read any more.
 func TestReplacedIndex(t *testing.T) {

@@ -34,7 +34,20 @@ func (l *layer) sameSpace(k *layer) bool {
 	if l.key != "" && l.key == k.key {
 		return true
 	}
-	return !l.origin.files() && !k.origin.files() && l.diffID != "" && l.diffID == k.diffID
+	return l.diffID != "" && l.diffID == k.diffID && l.hasDiffID() && k.hasDiffID()
+}
+
+// hasDiffID says whether it is proved that the layer decodes to its diffID: by a
+// pass, or by the audit of a pushed index. That of a SOCI index leaves the diffID
+// out, and a layer known by its files has none as an archive.
+func (l *layer) hasDiffID() bool {
+	switch l.origin {
+	case OriginRead, OriginCache:
+		return true
+	case OriginPushed:
+		return l.audit == nil || l.audit.good.Load()
+	}
+	return false
 }
 
 // sameSums compares n bytes of two layers by their chunks' digests, if they
