@@ -139,7 +139,7 @@ dist: build ## bin/dist: a .tar.gz and a .deb for each of ARCHES
 	  $(MAKE) -s install-built BINARY=$$d/ocifs PREFIX=/usr SBINDIR=/usr/sbin DESTDIR=$$d/root
 	  gzip -9n $$d/root/usr/share/man/man?/*
 	  install -D -m 0644 LICENSE $$d/root/usr/share/doc/ocifs/copyright
-	  install -m 0644 README.md RECIPES.md $$d/root/usr/share/doc/ocifs
+	  install -m 0644 README.md docs/recipes.md $$d/root/usr/share/doc/ocifs
 	  tar -C $$d/root --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner -c usr |
 	    gzip -9n > bin/dist/ocifs_$(DEBVERSION)_linux_$$a.tar.gz
 	  deb=$${a/ppc64le/ppc64el}

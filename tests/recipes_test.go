@@ -11,7 +11,7 @@ import (
 	lt "ocifs.dev/ocifs/tests/layertest"
 )
 
-// TestRecipes has programs of others use a mount as their root, as RECIPES.md
+// TestRecipes has programs of others use a mount as their root, as docs/recipes.md
 // tells; those that are installed.
 func TestRecipes(t *testing.T) {
 	needFUSE(t)

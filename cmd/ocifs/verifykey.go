@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ocifs.dev/ocifs/fs/image"
-	"ocifs.dev/ocifs/signature"
+	"ocifs.dev/ocifs/fs/signature"
 )
 
 // withKey gives a command --verify-key. Only those have it that hold to it all

@@ -11,9 +11,9 @@ import (
 
 	"ocifs.dev/ocifs/cache"
 	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/fs/signature"
 	"ocifs.dev/ocifs/fs/tree"
 	"ocifs.dev/ocifs/index"
-	"ocifs.dev/ocifs/signature"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ocifs.dev/ocifs/fetch"
-	"ocifs.dev/ocifs/signature"
+	"ocifs.dev/ocifs/fs/signature"
 )
 
 // A signature of an image index covers all manifests in it, one of a manifest

@@ -20,7 +20,7 @@ import (
 
 	"ocifs.dev/ocifs/fetch"
 	"ocifs.dev/ocifs/fs/image"
-	"ocifs.dev/ocifs/signature"
+	"ocifs.dev/ocifs/fs/signature"
 	lt "ocifs.dev/ocifs/tests/layertest"
 	"ocifs.dev/ocifs/tests/registrytest"
 )
