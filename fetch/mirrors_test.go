@@ -353,6 +353,36 @@ func TestSearch(t *testing.T) {
 	readMany(t, b, data, 3)
 }
 
+// TestSearchEnds has the first registry of a short name refuse us, or give
+// something else than the digest says: what the second one has is not taken, and
+// nothing else of the first one either.
+func TestSearchEnds(t *testing.T) {
+	data := noise(small)
+	for _, c := range []struct {
+		name  string
+		fault Fault
+		want  error
+	}{
+		{"logged out", Status(401), fetch.ErrUnauthorized},
+		{"not ours", Status(403), fetch.ErrUnauthorized},
+		{"lying", On(Manifest, Flip(5)), errDigest},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first, second := Start(t, Options{}), Start(t, Options{})
+			first.Push("a/b", "t", Layer{Blob: data})
+			d := second.Push("a/b", "t", Layer{Blob: data})
+			first.Use(c.fault)
+			o := fetch.Options{Config: registriesConf(t, fmt.Sprintf("unqualified-search-registries=[%q,%q]", first.Host, second.Host))}
+			if c.want != errDigest { // a tag that leads elsewhere is no lie
+				checkErr(t, readImage("a/b:t", o, data), c.want)
+			}
+			checkErr(t, readImage("a/b@"+d.Digest.String(), o, data), c.want)
+			_, err := open(t, "a/b@"+d.Digest.String(), o).Blob(context.Background(), second.PutBlob("", data))
+			checkErr(t, err, c.want)
+		})
+	}
+}
+
 // firstLayer is the descriptor of an image's first layer.
 func firstLayer(ctx context.Context, s *fetch.Source, d ocispec.Descriptor) (ocispec.Descriptor, error) {
 	body, err := s.Document(ctx, d)

@@ -10,8 +10,9 @@ import (
 )
 
 // searched is what a short name means that may be in any of several
-// registries: the first that has it. One that cannot be asked ends the search,
-// or an image of somebody else's could take the place of the one that is meant.
+// registries: the first that has it. One that cannot be asked, or tells us
+// nothing without a login, ends the search, or an image of somebody else's could
+// take the place of the one that is meant.
 type searched struct {
 	list []candidate
 
@@ -64,7 +65,7 @@ func (s *searched) search(ctx context.Context, f func(place) error) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnauthorized) {
+		if !errors.Is(err, ErrNotFound) {
 			return fmt.Errorf("%s, where it may be: %w", c.ref.domain, err)
 		}
 		if all == nil {
@@ -83,10 +84,14 @@ func (s *searched) choose(ctx context.Context) (place, error) {
 	}
 	err := s.search(ctx, func(p place) error {
 		d, _, err := p.resolve(ctx)
-		if err == nil && s.list[0].ref.digest != "" {
-			_, err = p.document(ctx, d)
+		if err != nil || s.list[0].ref.digest == "" {
+			return err
 		}
-		return err
+		doc, err := p.document(ctx, d)
+		if err != nil {
+			return err
+		}
+		return verify(d, doc.body)
 	})
 	if err != nil {
 		return nil, err

@@ -86,7 +86,7 @@ func leads(routes []fetch.Route) bool {
 			return true
 		}
 		err := r.Servers[len(r.Servers)-1].Trial.Err
-		if !errors.Is(err, fetch.ErrNotFound) && !errors.Is(err, fetch.ErrUnauthorized) {
+		if !errors.Is(err, fetch.ErrNotFound) {
 			return false
 		}
 	}
