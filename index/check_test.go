@@ -98,7 +98,8 @@ func TestCheckSparse(t *testing.T) {
 	holes := lt.Tar(lt.Sparse(lt.SparseV1, "s", int64(len(content)), []lt.Run{{Off: 5000, Data: "x"}}))
 	more := lt.Tar(lt.Sparse(lt.SparseV1, "s", int64(len(content)), []lt.Run{{Off: 5000, Data: "x"}, {Off: 9000, Data: "y"}}))
 	zeros := func(off, n int64) lt.ChunkedRecord {
-		return lt.ChunkedRecord{Type: "chunk", ChunkOffset: off, ChunkSize: n, ChunkType: "zeros"}
+		return lt.ChunkedRecord{Type: "chunk", ChunkOffset: off, ChunkSize: n, ChunkType: "zeros",
+			ChunkDigest: digest.FromBytes(make([]byte, n)).String()}
 	}
 	data := func(off, n int64) lt.ChunkedRecord {
 		return lt.ChunkedRecord{Type: "chunk", ChunkOffset: off, ChunkSize: n, InnerOffset: off, ChunkDigest: sum(int(off), int(off+n))}

@@ -25,7 +25,9 @@ type contents struct {
 	n       int // entries
 	delta   delta
 	parts   []byte
-	size    int64 // of the decoded space
+	size    int64   // of the decoded space
+	holes   int64   // bytes of the chunks of zeros, which are not in it
+	zeros   []zeros // of those, the ones not held to their digests yet
 
 	file    *Entry // the regular file whose chunks are being read, or nil
 	name    string // as the table has it
@@ -76,7 +78,9 @@ func (c *contents) read(json []byte) error {
 	case version != 1:
 		err = fmt.Errorf("version %d", version)
 	default:
-		err = c.close()
+		if err = c.close(); err == nil {
+			err = c.proveZeros()
+		}
 	}
 	if err == nil || malformed(err) || errors.Is(err, ErrNoIndex) || errors.Is(err, ErrLimit) {
 		return err
@@ -155,16 +159,6 @@ func (c *contents) chunk(r *record) error {
 	if r.chunkOff != c.covered || n <= 0 || n > left {
 		return fmt.Errorf("a chunk of %d bytes at %d, after %d of %d bytes", n, r.chunkOff, c.covered, f.Size)
 	}
-	start := c.covered
-	c.covered += n
-	if c.format == ZstdChunked && string(r.chunkKind) == "zeros" {
-		return nil
-	}
-	if last := len(f.Data) - 1; last >= 0 && f.Data[last].Off+f.Data[last].Len == start {
-		f.Data[last].Len += n
-	} else {
-		f.Data = append(f.Data, Extent{start, n})
-	}
 	d := r.chunkDigest
 	if len(d) == 0 && n == f.Size {
 		d = c.whole
@@ -173,16 +167,25 @@ func (c *contents) chunk(r *record) error {
 	if !ok {
 		return fmt.Errorf("%w: it has a chunk without a SHA-256 digest", ErrNoIndex)
 	}
+	start := c.covered
+	c.covered += n
+	if c.format == ZstdChunked && string(r.chunkKind) == "zeros" {
+		return c.hole(n, sum)
+	}
+	if last := len(f.Data) - 1; last >= 0 && f.Data[last].Off+f.Data[last].Len == start {
+		f.Data[last].Len += n
+	} else {
+		f.Data = append(f.Data, Extent{start, n})
+	}
 	return c.part(r.off, r.skip, n, sum)
 }
 
 // part appends a part of n bytes.
 func (c *contents) part(off, skip, n int64, sum [sha256.Size]byte) error {
+	if err := c.room(n); err != nil {
+		return err
+	}
 	switch {
-	case n > c.limits.Chunk:
-		return fmt.Errorf("%w: a chunk of %d bytes", ErrLimit, n)
-	case n > c.limits.Decoded-c.size:
-		return fmt.Errorf("%w: the layer decodes to more than %d bytes", ErrLimit, c.limits.Decoded)
 	case skip > maxPart:
 		return fmt.Errorf("%w: a chunk behind %d others' bytes", ErrLimit, skip)
 	case off < 0 || skip < 0 || off >= c.end:
@@ -196,6 +199,17 @@ func (c *contents) part(off, skip, n int64, sum [sha256.Size]byte) error {
 	p := part{end: c.size, off: off, skip: uint32(skip), digest: sum}
 	c.parts = p.append(c.parts)
 	c.last, c.after = last{off: off, out: skip + n}, 0
+	return nil
+}
+
+// room says whether there may be one more chunk, of n bytes.
+func (c *contents) room(n int64) error {
+	switch {
+	case n > c.limits.Chunk:
+		return fmt.Errorf("%w: a chunk of %d bytes", ErrLimit, n)
+	case n > c.limits.Decoded-c.size-c.holes:
+		return fmt.Errorf("%w: the layer decodes to more than %d bytes", ErrLimit, c.limits.Decoded)
+	}
 	return nil
 }
 
