@@ -114,7 +114,7 @@ func sniff(in *input, o Options) (Format, error) {
 		return 0, err
 	}
 	if name := isForeign(b); name != "" {
-		return 0, fmt.Errorf("%w: a layer compressed with %s", ErrUnsupported, name)
+		return 0, fmt.Errorf("%w with %s", ErrCompression, name)
 	}
 	switch {
 	case bytes.HasPrefix(b, magicGzip):

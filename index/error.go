@@ -9,6 +9,10 @@ import (
 // kind that ocifs doesn't read.
 var ErrUnsupported = errors.New("unsupported")
 
+// ErrCompression says that a layer, which is an ErrUnsupported then, is
+// compressed in a way that ocifs doesn't read.
+var ErrCompression = fmt.Errorf("%w: a layer compressed", ErrUnsupported)
+
 // ErrLimit says that a layer asks for more than Limits allows.
 var ErrLimit = errors.New("over the limit")
 

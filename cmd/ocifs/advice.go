@@ -135,7 +135,7 @@ func unsupportedAdvice(err error) []string {
 		return nil // the error says where it is kept
 	case errors.Is(err, image.ErrUnsupported):
 		return []string{"ocifs inspect shows what it is"}
-	case errors.Is(err, index.ErrUnsupported):
+	case errors.Is(err, index.ErrCompression):
 		return []string{"tar, gzip and zstd can be read: compress it anew, as skopeo copy --dest-compress-format=zstd does"}
 	}
 	return nil
