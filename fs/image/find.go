@@ -77,11 +77,14 @@ func (f *finder) places() []place {
 	return slices.DeleteFunc(all, func(p place) bool { return !f.o.takes(p.needs) })
 }
 
-// find tries each place in turn. An index is never needed, so what goes wrong
-// is a warning.
+// find tries each place in turn, until ctx has ended. An index is never needed,
+// so what goes wrong is a warning.
 func (f *finder) find(ctx context.Context) map[digest.Digest]word {
 	for _, p := range f.places() {
 		words, err := p.look(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			f.r.warn(fmt.Sprintf("an index can't be used: %v", err))
 		}
@@ -157,6 +160,9 @@ func (f *finder) referrer(ctx context.Context) (map[digest.Digest]word, error) {
 	}
 	for _, d := range list {
 		words, err := f.pushed(ctx, d)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if err != nil {
 			f.r.warn(fmt.Sprintf("index %s: %v", d.Digest, err))
 			continue

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -70,6 +71,19 @@ func (o Options) warn(msg string) {
 	if o.Warn != nil {
 		o.Warn(msg)
 	}
+}
+
+// warningOnce is o, but that Warn is told nothing twice: a layer may be read
+// more than once before it is right, or known what it is.
+func (o Options) warningOnce() Options {
+	var told sync.Map
+	warn := o.warn
+	o.Warn = func(msg string) {
+		if _, again := told.LoadOrStore(msg, nil); !again {
+			warn(msg)
+		}
+	}
+	return o
 }
 
 func (o Options) progress(layer int, done, size int64) {

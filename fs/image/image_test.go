@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"ocifs.dev/ocifs/fs/image"
 	"ocifs.dev/ocifs/fs/tree"
 	lt "ocifs.dev/ocifs/tests/layertest"
+	"ocifs.dev/ocifs/tests/registrytest"
 )
 
 // layout writes documents as a layout and returns the reference to tag in it.
@@ -138,6 +140,48 @@ func TestLyingMediaType(t *testing.T) {
 		img.Close()
 		if len(got) != 1 || !strings.HasPrefix(got[0], "layer 2 sha256:") || !strings.HasSuffix(got[0], ": the media type says gzip, but the layer is zstd") {
 			t.Errorf("%q", got)
+		}
+	}
+}
+
+// TestInterrupted warns of nothing when it is interrupted while it asks for
+// indexes: what ends everything is the error.
+func TestInterrupted(t *testing.T) {
+	l := lt.GzipLayer(lt.Tar(lt.File("f", "x")))
+	reg := registrytest.Start(t, registrytest.Options{})
+	reg.Push("a/b", "t", registrytest.Layer{MediaType: l.MediaType, Blob: l.Blob, DiffID: l.DiffID})
+	ctx, cancel := context.WithCancelCause(context.Background())
+	interrupted := errors.New("interrupted")
+	reg.Use(registrytest.If(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/referrers/") },
+		registrytest.Answer(func(w http.ResponseWriter, r *http.Request) {
+			cancel(interrupted)
+			<-r.Context().Done()
+		})))
+	img, err := image.Open(ctx, source(t, reg.Host+"/a/b:t"), store(t), image.Options{Warn: func(msg string) { t.Errorf("warning: %s", msg) }})
+	if err == nil {
+		img.Close()
+	}
+	if !errors.Is(err, interrupted) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestWarnedOnce warns of what follows a layer when the layer is read whole, and
+// not once more where its media type has it read twice.
+func TestWarnedOnce(t *testing.T) {
+	l := lt.GzipLayer(lt.Tar(lt.File("f", "x")))
+	l.Blob, l.MediaType = append(l.Blob, "and then some"...), ocispec.MediaTypeImageLayer
+	ref := layout(t, "t", lt.Image{Tag: "t", Layers: []lt.Layer{l}})
+	s := store(t)
+	for _, want := range [][]string{{"no member follow", "the media type says"}, {"the media type says"}} {
+		var got []string
+		img, err := image.Open(context.Background(), source(t, ref), s, image.Options{Warn: func(msg string) { got = append(got, msg) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		img.Close()
+		if len(got) != len(want) || !strings.Contains(got[0], want[0]) || !strings.Contains(got[len(got)-1], want[len(want)-1]) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -117,7 +117,7 @@ func (s *Selection) Open(ctx context.Context, o Options) (_ *Image, err error) {
 			img.Close()
 		}
 	}()
-	if err := s.openLayers(ctx, img, o); err != nil {
+	if err := s.openLayers(ctx, img, o.warningOnce()); err != nil {
 		return nil, err
 	}
 	for _, l := range img.layers {
