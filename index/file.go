@@ -38,8 +38,10 @@ var errFile = errors.New("index: damaged table of contents")
 // Parse reads what Append wrote. The TOC keeps b, which must not change.
 // Every number in it is checked, so that no method of the TOC can be made to
 // panic or to reach beyond the blob; whether it tells the truth is for the
-// chunks' verification to find out. Of l, only Window matters: for Decode.
+// chunks' verification to find out. It is held to l as the layer was that it is
+// of; an ErrLimit says that it asks for more.
 func Parse(b []byte, l Limits) (*TOC, error) {
+	l = l.withDefaults()
 	t := new(TOC)
 	f := fields{b: b}
 	if string(f.take(len(fileMagic))) != fileMagic {
@@ -59,26 +61,48 @@ func Parse(b []byte, l Limits) (*TOC, error) {
 	if f.bad || len(f.b) != 0 {
 		return nil, errFile
 	}
-	var err error
-	if t.tiling, err = t.parseTiling(&s, l.withDefaults()); err != nil {
+	err := t.checkSizes(l)
+	if err == nil {
+		t.tiling, err = t.parseTiling(&s, l)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if s.bad || len(s.b) != 0 {
 		return nil, errFile
 	}
-	return t, t.checkEntries()
+	if err := t.checkEntries(l); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
-// checkEntries checks that entries are sound and within the decoded space.
-func (t *TOC) checkEntries() error {
+// checkSizes holds the numbers at the beginning to l. Where a table that the
+// layer brings says so, bytes may decode to any number of zeros.
+func (t *TOC) checkSizes(l Limits) error {
+	if t.nentries > l.Entries {
+		return fmt.Errorf("%w: more than %d entries", ErrLimit, l.Entries)
+	}
+	if t.format == EStargz || t.format == ZstdChunked {
+		l.Ratio = math.MaxInt64
+	}
+	return l.decoded(t.size, t.blobSize)
+}
+
+// checkEntries checks that entries are sound, within the decoded space and l.
+func (t *TOC) checkEntries(l Limits) error {
 	n, e, c := 0, new(Entry), cursor{b: t.entries}
-	limits := Limits{Xattrs: math.MaxInt, Extents: math.MaxInt} // Build kept to its own
 	for c.next(e) {
 		if c.d.end > t.size {
 			return fmt.Errorf("%w: %q lies beyond the end", errFile, e.Name)
 		}
-		if err := limits.check(e); err != nil || clean(e.Name) != e.Name || e.HardLink && clean(e.Link) != e.Link {
-			return fmt.Errorf("%w: %q: %v", errFile, e.Name, err)
+		switch err := l.check(e); {
+		case errors.Is(err, ErrLimit):
+			return fmt.Errorf("%q: %w", e.Name, err)
+		case err != nil:
+			return fmt.Errorf("%w: %q: %w", errFile, e.Name, err)
+		case clean(e.Name) != e.Name, e.HardLink && clean(e.Link) != e.Link:
+			return fmt.Errorf("%w: %q is not a path as it is stored", errFile, e.Name)
 		}
 		n++
 	}

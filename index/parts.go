@@ -124,9 +124,11 @@ func (p *parts) append(b []byte) []byte {
 	return append(b, p.b...)
 }
 
-func parseParts(f *fields, format Format, size, blob, window int64) (*parts, error) {
+func (p *parts) stored() int64 { return 2*8 + int64(len(p.b)) }
+
+func parseParts(f *fields, format Format, size, blob int64, l Limits) (*parts, error) {
 	n := f.int(int64(len(f.b) / partSize))
-	p := &parts{format: format, size: size, end: f.int(blob), window: window, pool: new(decoders)}
+	p := &parts{format: format, size: size, end: f.int(blob), window: l.Window, pool: new(decoders)}
 	p.b = f.take(int(n) * partSize)
 	if f.bad {
 		return nil, errFile
@@ -134,8 +136,11 @@ func parseParts(f *fields, format Format, size, blob, window int64) (*parts, err
 	start, off, skip := int64(0), int64(0), int64(0)
 	for i := range p.Len() {
 		end := p.endOf(i)
-		if end <= start || end > size || end-start > maxPart {
+		if end <= start || end > size {
 			return nil, fmt.Errorf("%w: chunk %d of a size", errFile, i)
+		}
+		if end-start > l.Chunk {
+			return nil, fmt.Errorf("%w: a chunk of %d bytes", ErrLimit, end-start)
 		}
 		if o := p.offOf(i); o < off || o >= p.end || o == off && p.skipOf(i) < skip {
 			return nil, fmt.Errorf("%w: chunk %d at a place", errFile, i)

@@ -168,7 +168,9 @@ func (s *spans) append(b []byte) []byte {
 	return b
 }
 
-func parseSpans(f *fields, size, blob int64) (*spans, error) {
+func (s *spans) stored() int64 { return 2*4 + 2*8 + spanSize*int64(len(s.list)) }
+
+func parseSpans(f *fields, size, blob int64, l Limits) (*spans, error) {
 	kind, zero := f.uint32(), f.uint32()
 	s := &spans{gzip: kind == uint32(ztoc.Gzip), blob: blob, size: size}
 	if zero != 0 || !s.gzip && (kind != uint32(ztoc.Uncompressed) || size != blob) {
@@ -186,7 +188,7 @@ func parseSpans(f *fields, size, blob int64) (*spans, error) {
 	if f.bad {
 		return nil, errFile
 	}
-	if err := s.check(maxSpan); err != nil {
+	if err := s.check(min(l.Chunk, maxSpan)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errFile, err)
 	}
 	return s, nil

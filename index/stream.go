@@ -146,6 +146,10 @@ func (s *stream) append(b []byte) []byte {
 // pointSize is the length of a stored point: out, bit, win, winLen.
 const pointSize = 8 + 8 + 8 + 4
 
+func (s *stream) stored() int64 {
+	return 2*4 + 2*8 + int64(len(s.chain)) + pointSize*int64(len(s.points))
+}
+
 func parseStream(f *fields, format Format, size, blob, window int64) (*stream, error) {
 	s := &stream{format: format, blob: blob, size: size, window: window}
 	if f.uint32() != ChunkSize || f.uint32() != 0 {

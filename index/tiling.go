@@ -19,6 +19,8 @@ type tiling interface {
 	decode(src io.Reader, windows io.ReaderAt, first, last int, emit func(i int, p []byte) error) error
 	// append appends the stored form, a section of the file.
 	append(b []byte) []byte
+	// stored is how many bytes append appends.
+	stored() int64
 }
 
 var _ = []tiling{(*stream)(nil), (*parts)(nil), (*spans)(nil), (*unread)(nil)}
@@ -35,9 +37,9 @@ func (t *TOC) parseTiling(f *fields, l Limits) (tiling, error) {
 		}
 		return s, err
 	case EStargz, ZstdChunked:
-		return parseParts(f, t.format, t.size, t.blobSize, l.Window)
+		return parseParts(f, t.format, t.size, t.blobSize, l)
 	case SOCI:
-		return parseSpans(f, t.size, t.blobSize)
+		return parseSpans(f, t.size, t.blobSize, l)
 	}
 	return nil, fmt.Errorf("%w: an unknown format", errFile)
 }

@@ -53,6 +53,13 @@ func (t *TOC) Size() int64 { return t.size }
 // NumEntries is the number of entries.
 func (t *TOC) NumEntries() int { return t.nentries }
 
+// Stored is the length of t's stored form, of which it keeps all in memory, but
+// for some hundred bytes.
+func (t *TOC) Stored() int64 {
+	strings := int64(len(t.blob) + len(t.diffID))
+	return int64(len(fileMagic)) + 8 + 5*8 + 2*2 + strings + t.tiling.stored() + int64(len(t.entries))
+}
+
 // Entries walks the entries in archive order. The Entry is valid until the
 // next step; its strings and slices are valid for ever.
 func (t *TOC) Entries() iter.Seq[*Entry] {
