@@ -54,6 +54,9 @@ type Options struct {
 	Findings func(Finding) error
 	// Limits bound what a layer may ask for.
 	Limits index.Limits
+	// Tables bounds the memory, in bytes, that all layers' tables of contents take
+	// together; what asks for more is an index.ErrLimit. 0: 1 GiB.
+	Tables int64
 	// Warn is told, in one line, what is odd but harmless. nil: nobody is.
 	Warn func(msg string)
 	// Progress is told how many of a layer's size bytes were read, while it is

@@ -41,6 +41,9 @@ type layer struct {
 // first; the second lasts until close.
 func (l *layer) open(ctx context.Context, p *planner) error {
 	err := l.plan(ctx, p)
+	if err == nil {
+		err = p.room.take(l.toc)
+	}
 	if err != nil {
 		return fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, err)
 	}

@@ -33,6 +33,7 @@ type planner struct {
 	found *finder
 	tocs  *tocImages
 	life  context.Context // the image's, for what is read after the planning
+	room  *room           // the selection's
 }
 
 // prepare has p ready for the layers of m. With fresh, what lies beside the

@@ -135,7 +135,7 @@ func (s *Selection) Open(ctx context.Context, o Options) (_ *Image, err error) {
 
 func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error {
 	slots := make(chan struct{}, sideBySide)
-	planners := map[*Manifest]*planner{}
+	planners, room := map[*Manifest]*planner{}, newRoom(o)
 	for i, l := range s.layers {
 		blob, err := s.r.src.Blob(ctx, l.desc)
 		if err != nil {
@@ -146,7 +146,7 @@ func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error
 			life: ctx, blob: blob, slots: slots, report: o.warn,
 		})
 		if planners[l.of] == nil {
-			p := &planner{src: s.r.src, store: s.r.store, o: o, life: ctx}
+			p := &planner{src: s.r.src, store: s.r.store, o: o, life: ctx, room: room}
 			if l.of != nil {
 				p.prepare(l.of, o.Findings != nil)
 			}
