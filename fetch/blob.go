@@ -135,6 +135,7 @@ type local struct {
 	r      io.ReaderAt
 	close  func() error // nil: nothing to close
 	packed bool         // it must be unpacked to be read
+	claim  *claim       // nil: its digest hangs from the manifest's
 }
 
 func (l *local) ReadAt(p []byte, off int64) (int, error) { return l.r.ReadAt(p, off) }

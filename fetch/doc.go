@@ -70,7 +70,7 @@
 // unpacked into a file without a name, which is given up once it is idle. What
 // was learnt of it, its members and its documents, goes to Options.Memory, from
 // where it is opened the next time. A layer's digest in a Docker archive is a
-// claim, see dockerArchive.
+// claim, see dockerArchive and Blob.Prove.
 //
 // # Referrers and pushes
 //

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,15 +20,16 @@ import (
 //
 // A layer's digest in that manifest is, for an uncompressed layer, the one
 // that the config has for it: a claim of the archive's, which whoever reads the
-// layer verifies as every digest. Who has bytes of that digest already may use
-// them instead, as docker load does: they are what the config promises, whatever
-// the file is. Its size is the file's. Nobody claims anything for compressed layers, as some tools
-// write them; those are read once, at the beginning, to hash them.
+// layer verifies as every digest, and who has bytes of that digest already and
+// would use those instead, by Blob.Prove. Its size is the file's.
+// Nobody claims anything for compressed layers, as some tools write them; those
+// are read once, at the beginning, to hash them.
 type dockerArchive struct {
 	*archive
-	root  ocispec.Descriptor
-	docs  map[digest.Digest][]byte // the manifest, the config
-	blobs map[digest.Digest]*file
+	root   ocispec.Descriptor
+	docs   map[digest.Digest][]byte // the manifest, the config
+	blobs  map[digest.Digest]*file
+	claims map[digest.Digest]*claim // of those of blobs whose digest is one
 }
 
 const dockerManifest = "manifest.json"
@@ -54,7 +56,7 @@ func newDockerArchive(ctx context.Context, r Reference, f *archive) (_ place, er
 	if err != nil {
 		return nil, err
 	}
-	a := &dockerArchive{archive: f, docs: make(map[digest.Digest][]byte), blobs: make(map[digest.Digest]*file)}
+	a := &dockerArchive{archive: f, docs: make(map[digest.Digest][]byte), blobs: make(map[digest.Digest]*file), claims: make(map[digest.Digest]*claim)}
 	config, err := (&layout{files: f}).read(image.Config)
 	if err != nil {
 		return nil, err
@@ -182,7 +184,9 @@ func (a *dockerArchive) describe(ctx context.Context, name string, size int64, d
 	case err != nil:
 		return d, err
 	case kind == plain:
-		return d, checkDigest(diffID)
+		_, m, err := a.find(name)
+		a.claims[diffID] = a.claim(m, diffID)
+		return d, cmp.Or(err, checkDigest(diffID))
 	case kind == gzipped:
 		d.MediaType = ocispec.MediaTypeImageLayerGzip
 	case kind == zstandard:
@@ -211,5 +215,5 @@ func (a *dockerArchive) blob(_ context.Context, d ocispec.Descriptor) (medium, e
 	if f.size != d.Size {
 		return nil, &DigestError{Want: d.Digest, WantSize: d.Size, GotSize: f.size}
 	}
-	return &local{r: f, packed: f.packed}, nil
+	return &local{r: f, packed: f.packed, claim: a.claims[d.Digest]}, nil
 }

@@ -38,7 +38,7 @@ const maxDocs = 4 * MaxDocument
 // is the same file as before, or else by unpacking it.
 func (a *archive) unpack(ctx context.Context, f *os.File, c compression, o Options) error {
 	u := newUnpacked(ctx, f, c, o.TempDir)
-	a.at, a.close, a.packed, a.key = u, u.Close, true, memoryKey(f)
+	a.at, a.close, a.packed, a.key = u, u.Close, true, a.id
 	if a.recall(o.Memory) {
 		u.size = a.Size
 		return nil

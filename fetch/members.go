@@ -23,7 +23,9 @@ type archive struct {
 	packed bool // at is an unpacked
 	learnt
 
-	key     string // what a Memory calls it; "" if nothing
+	memory  Memory // may be nil
+	id      string // the file as it is now; "" if it can't be told apart
+	key     string // what a Memory calls it; "" if nothing is to be remembered
 	changed bool   // learnt has more than the Memory
 }
 
@@ -55,7 +57,7 @@ func readArchive(ctx context.Context, name string, o Options) (*archive, error) 
 	if err == nil && !fi.Mode().IsRegular() {
 		err = fmt.Errorf("%w: not a regular file", ErrUnsupported)
 	}
-	a := &archive{at: f, close: f.Close}
+	a := &archive{at: f, close: f.Close, memory: o.Memory, id: memoryKey(f)}
 	if err == nil {
 		switch c := sniff(f); c {
 		case plain:

@@ -31,7 +31,8 @@ type Options struct {
 	// without a name, when they are read. "": os.TempDir().
 	TempDir string
 	// Memory keeps what was learnt about compressed archives, so that they are
-	// not unpacked before a layer is read. nil: nothing is kept.
+	// not unpacked before a layer is read, and which of archives' claims were
+	// found true (Blob.Prove). nil: nothing is kept.
 	Memory Memory
 
 	// Config names the files that say how registries are reached, and with

@@ -39,6 +39,9 @@ func (l *layer) pass(ctx context.Context, p *planner) error {
 			return r
 		}
 		err := l.readWhole(ctx, p, whole, func(done int64) { p.o.progress(l.n, done, l.desc.Size) })
+		if err == nil {
+			l.blob.Proved()
+		}
 		if !isWrong(err) || !l.blob.Distrust(r) {
 			return err
 		}

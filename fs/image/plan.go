@@ -72,9 +72,9 @@ func (l *layer) plan(ctx context.Context, p *planner) error {
 }
 
 // remembered takes the layer's TOC from the cache. It was made from a blob
-// that had the digest; that the image promises the same diffID is checked
-// here.
-func (l *layer) remembered(_ context.Context, p *planner) (bool, error) {
+// that had the digest; that the image promises the same diffID, and that its layer
+// is such a blob where only its own word is there for that, is checked here.
+func (l *layer) remembered(ctx context.Context, p *planner) (bool, error) {
 	toc, err := p.load(l.tocKey())
 	if toc == nil || err != nil || toc.Digest() != l.desc.Digest {
 		return false, err
@@ -84,6 +84,12 @@ func (l *layer) remembered(_ context.Context, p *planner) (bool, error) {
 	}
 	if l.desc.Size != toc.BlobSize() {
 		return false, &index.DigestError{What: "layer size", Want: fmt.Sprint(l.desc.Size), Got: fmt.Sprint(toc.BlobSize())}
+	}
+	if err := l.blob.Prove(ctx); err != nil {
+		if wrong := (*fetch.DigestError)(nil); errors.As(err, &wrong) {
+			err = &index.DigestError{What: "layer", Want: string(wrong.Want), Got: string(wrong.Got)}
+		}
+		return false, err
 	}
 	l.toc, l.origin, l.key = toc, OriginCache, l.spaceKey()
 	return true, nil
