@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"index/internal/ztoc":    {},
 	"fetch":                  {},
 	"cache":                  {},
-	"fs/signature":              {},
+	"fs/signature":           {},
 	"fs/tree":                {"index"},
 	"fs/image":               {"fs/tree", "index", "fetch", "cache", "fs/signature"},
 	"fs":                     {"fs/tree"},
