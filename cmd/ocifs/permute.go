@@ -21,11 +21,12 @@ type line struct {
 	flags []string       // --name=value, in the order given
 	args  []string
 	help  bool // help is wanted, whatever else was said
+	lost  bool // no command has the name that one was called by
 	tail  int  // how many words at the end are arguments, whatever they look like
 }
 
 // readLine reads the words after the program's name. With help asked for, a
-// mistake elsewhere on the line is no error.
+// mistake elsewhere on the line is no error, but for a command that there isn't.
 func readLine(app *cli.App, words []string) (*line, error) {
 	l := &line{}
 	err := l.read(app, words)
@@ -33,7 +34,7 @@ func readLine(app *cli.App, words []string) (*line, error) {
 	if asksHelp(words) && !l.owns("h") || slices.Contains(before(words, "--"), "--help") {
 		l.help = true
 	}
-	if l.help {
+	if l.help && !l.lost {
 		return l, nil
 	}
 	return l, err
@@ -115,6 +116,7 @@ func (l *line) word(app *cli.App, w string) error {
 	}
 	i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(w) })
 	if i < 0 {
+		l.lost = true
 		return unknownCommand(l.name(), w, commands)
 	}
 	l.path = append(l.path, commands[i])
