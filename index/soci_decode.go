@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 
 	"ocifs.dev/ocifs/index/internal/inflate"
@@ -80,20 +79,10 @@ var (
 
 // decode decodes p, the bytes of span s, which come to n.
 func (d *spanDecoder) decode(p []byte, s *span, windows io.ReaderAt, n int64) ([]byte, error) {
-	d.window = append(d.window[:0], make([]byte, s.winLen)...)
-	if s.winLen > 0 {
-		if windows == nil {
-			return nil, errWindows
-		}
-		if _, err := windows.ReadAt(d.window, s.win); err != nil {
-			return nil, fmt.Errorf("window at %d: %w", s.win, err)
-		}
+	g, err := d.begin(bytes.NewReader(p), s, windows)
+	if err != nil {
+		return nil, err
 	}
-	if sha256.Sum256(d.window) != s.winSum {
-		return nil, errWindow
-	}
-	d.d.ResumeBlock(bytes.NewReader(p), int(s.bit%8), d.window)
-	g := &gunzip{d: &d.d, in: d.d.Input(), warn: func(string) {}, members: 1, member: member{open: true, partial: true}}
 	if int64(cap(d.buf)) < n {
 		d.buf = make([]byte, n)
 	}

@@ -27,11 +27,12 @@ func codeOf(err error) int {
 		indexed  *index.DigestError
 		chunk    *index.ChunkError
 		lie      *index.MismatchError
+		wrong    *image.WrongIndexError
 	)
 	switch {
 	case errors.Is(err, image.ErrUnsigned):
 		return exitIntegrity
-	case errors.As(err, &fetched), errors.As(err, &indexed), errors.As(err, &chunk), errors.As(err, &lie):
+	case errors.As(err, &fetched), errors.As(err, &indexed), errors.As(err, &chunk), errors.As(err, &lie), errors.As(err, &wrong):
 		return exitIntegrity
 	case isMountError(err):
 		return exitMount
@@ -89,6 +90,8 @@ func advice(err error) []string {
 		return []string{"the registry is there, but in trouble: try again later, or longer with --retry"}
 	case errors.Is(err, fetch.ErrNotFound) && ofRegistry(err):
 		return []string{"check the name and the tag; many registries say so of what one must log in to see"}
+	case errors.As(err, new(*image.WrongIndexError)):
+		return []string{"what was read by it may be wrong; it is not used again, so do it once more"}
 	case codeOf(err) == exitIntegrity:
 		return []string{"somebody changed it, or it was damaged on its way; nothing of it was used"}
 	case codeOf(err) == exitUnsupported:

@@ -131,6 +131,22 @@ func (w *witness) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// hear is r, of which the witness notes failures, too.
+func (w *witness) hear(r io.Reader) io.Reader { return &heard{r, w} }
+
+type heard struct {
+	io.Reader
+	w *witness
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		h.w.failed = true
+	}
+	return n, err
+}
+
 // all is a stream of the first size bytes.
 func (w *witness) all(size int64) io.ReadCloser {
 	return io.NopCloser(io.NewSectionReader(w, 0, size))
@@ -147,29 +163,49 @@ func (a *audit) verdict() error {
 	return nil
 }
 
-// auditKey names, in the cache, that the index l goes by is true.
-func auditKey(l *layer) string { return "audit-" + l.key }
+// auditKey and wrongKey name, in the cache, that the index by which a layer has
+// the space is true, or isn't.
+func auditKey(space string) string { return "audit-" + space }
+func wrongKey(space string) string { return "wrong-" + space }
+
+// A WrongIndexError says that all of a layer was read by an index from elsewhere,
+// and is not what its diffID says, or not what was shown. What was read before
+// may have been wrong.
+type WrongIndexError struct {
+	Origin Origin
+	Err    error // what is wrong
+}
+
+func (e *WrongIndexError) Error() string {
+	return fmt.Sprintf("the index it was opened by (%s) is wrong: %v", e.Origin, e.Err)
+}
+
+func (e *WrongIndexError) Unwrap() error { return e.Err }
 
 // doubt has an index from elsewhere audited, unless it was found true before:
-// what the layer decodes to must have the diffID, as far as the index covers
-// all of it, and the archive in it the entries that were shown. That it was
-// found true is remembered in the cache; one that was not is held to the layer
-// again by the next mount.
+// what the layer decodes to must have the diffID, and the archive in it the
+// entries that were shown. Either verdict is remembered in the cache. One that
+// was found wrong is not used again, and the bytes that it led to are dropped.
 func (l *layer) doubt(store *cache.Store) {
-	if _, err := store.Get(auditKey(l)); err == nil {
+	if _, err := store.Get(auditKey(l.key)); err == nil {
 		return
+	}
+	remember := func(key string) {
+		if err := store.Put(key, nil); err != nil { // then the next mount does it again
+			l.report(err.Error())
+		}
 	}
 	l.audit = newAudit(l.toc.Len(), func(ctx context.Context) error {
 		w := &witness{ReaderAt: l.space}
 		switch err := l.compare(ctx, w); {
-		case err != nil && w.failed:
+		case err != nil && (w.failed || ctx.Err() != nil):
 			return &unprovedError{err}
 		case err != nil:
-			return fmt.Errorf("the index it was opened by (%s) is wrong: %w", l.origin, err)
+			remember(wrongKey(l.key))
+			l.drop = func() { store.Remove(cache.KindSpace, l.key) } // others may have it open, and do so later
+			return &WrongIndexError{l.origin, err}
 		}
-		if err := store.Put(auditKey(l), nil); err != nil { // then the next mount does it again
-			l.report(err.Error())
-		}
+		remember(auditKey(l.key))
 		return nil
 	})
 	l.audit.begin(l)
@@ -178,11 +214,13 @@ func (l *layer) doubt(store *cache.Store) {
 // compare reads the layer from its first byte to its last, out of the cache,
 // and compares what it is with what the index told.
 func (l *layer) compare(ctx context.Context, w *witness) error {
-	o := index.Options{DiffID: l.diffID}
-	if l.origin == OriginSOCI {
-		o.DiffID = "" // a zTOC leaves out what pads the archive's end
+	r := w.all(l.toc.Size())
+	if off, n := l.toc.Rest(); n > 0 { // a zTOC leaves out what pads the archive's end
+		stream := l.blob.Range(off, n)
+		defer stream.Close()
+		r = io.NopCloser(io.MultiReader(r, l.toc.Behind(w.hear(stream), l.windows)))
 	}
-	whole, err := index.Build(ctx, w.all(l.toc.Size()), nowhere{}, o)
+	whole, err := index.Build(ctx, r, nowhere{}, index.Options{DiffID: l.diffID})
 	if err != nil {
 		return err
 	}

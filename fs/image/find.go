@@ -225,7 +225,7 @@ func (f *finder) referrerSOCI(ctx context.Context) (map[digest.Digest]word, erro
 
 // indexed takes the TOC that an index has of the layer.
 func (l *layer) indexed(ctx context.Context, p *planner) (bool, error) {
-	w, ok := p.found.word(ctx, l.desc.Digest)
+	w, ok := l.word(ctx, p)
 	if !ok {
 		return false, nil
 	}
@@ -242,6 +242,19 @@ func (l *layer) indexed(ctx context.Context, p *planner) (bool, error) {
 	}
 	l.origin, l.key = w.origin, l.spaceOf(w)
 	return true, nil
+}
+
+// word is what the index says of the layer, unless it was found wrong before.
+func (l *layer) word(ctx context.Context, p *planner) (word, bool) {
+	w, ok := p.found.word(ctx, l.desc.Digest)
+	if !ok {
+		return w, false
+	}
+	if _, err := p.store.Get(wrongKey(l.spaceOf(w))); err == nil {
+		l.warn(p, fmt.Sprintf("its index (%s) was found wrong before, and is not used", w.origin))
+		return w, false
+	}
+	return w, true
 }
 
 // spaceOf names the layer's space in the cache if it goes by w.

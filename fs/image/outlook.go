@@ -60,7 +60,7 @@ func (l *layer) foresee(ctx context.Context, p *planner, o *Outlook) error {
 			}
 		}
 	case p.o.takes(PolicyTrusted):
-		if w, ok := p.found.word(ctx, l.desc.Digest); ok {
+		if w, ok := l.word(ctx, p); ok {
 			o.Origin, key, toc = w.origin, l.spaceOf(w), nil
 		}
 		if ctx.Err() != nil {

@@ -36,7 +36,6 @@ const smallBlob = 4 << 20
 // ranges.
 type raw struct {
 	proved atomic.Pointer[layer] // what it has become, once all of it was verified
-	drop   func()                // removes the unverified bytes; nil: there are none
 }
 
 // planRaw takes what reading the blob whole has left, or reads it by ranges.
@@ -70,7 +69,7 @@ func (l *layer) await(p *planner) {
 	l.audit = newAudit(l.toc.Len(), func(ctx context.Context) error {
 		err := l.prove(ctx, p)
 		if unproved := (*unprovedError)(nil); !errors.As(err, &unproved) {
-			l.raw.drop = func() { store.Remove(cache.KindSpace, key) } // others may have it open, and do so later
+			l.drop = func() { store.Remove(cache.KindSpace, key) } // others may have it open, and do so later
 		}
 		return err
 	})
@@ -107,14 +106,12 @@ func (m *Image) Unverified() (n int, size int64) {
 	return n, size
 }
 
-// Settle waits until all that was read whole is verified, and returns what was
-// found wrong. It is for who has read files and must know before anybody goes on
+// Settle waits until all that was read whole is verified: blobs that are no
+// archives, and layers that were opened by an index from elsewhere. It returns
+// what was found wrong. It is for who has read files and must know before anybody goes on
 // with what was in them.
 func (m *Image) Settle() error {
 	for _, l := range m.layers {
-		if l.origin != OriginRange {
-			continue
-		}
 		if err := l.audit.settle(l); err != nil {
 			return err
 		}
@@ -130,17 +127,13 @@ func (r *raw) verified() *layer {
 	return r.proved.Load()
 }
 
-// close ends what the blob has become, and drops what it was before. The layer
-// itself has been closed, and its audit has ended.
+// close ends what the blob has become. The layer itself has been closed, and its
+// audit has ended.
 func (r *raw) close() error {
-	var err error
 	if t := r.verified(); t != nil {
-		err = t.space.Close()
+		return t.space.Close()
 	}
-	if r != nil && r.drop != nil {
-		r.drop()
-	}
-	return err
+	return nil
 }
 
 // fillWhole fetches all of a small blob and verifies it before anything of it
