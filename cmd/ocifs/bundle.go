@@ -74,8 +74,8 @@ func (b *bundleSpec) announce(u *ui, r record, asJSON bool) error {
 	if asJSON {
 		return u.json(r)
 	}
-	_, err := fmt.Fprintf(u.out, "bundle of %s@%s (%s, %s, %s; lazy %s) in %s  pid %d\n",
-		quote(r.Ref), shortDigest(r.Digest), r.Platform, count(len(r.Layers), "layer"), bytesOf(r.Size),
+	_, err := fmt.Fprintf(u.out, "bundle of %s (%s, %s, %s; lazy %s) in %s  pid %d\n",
+		pinned(r.Ref, r.Digest), r.Platform, count(len(r.Layers), "layer"), bytesOf(r.Size),
 		r.lazy(), quote(b.Dir), r.PID)
 	u.note("to run it: runc run --bundle %s NAME; to take it down: ocifs umount %s", quote(b.Dir), quote(b.Dir))
 	return err

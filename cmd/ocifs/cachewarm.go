@@ -59,7 +59,7 @@ func cacheWarm(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) er
 			Requests int64  `json:"requests"`
 		}{"ocifs.dev/cache-warm/v1", img.Name(), digest, total, fetched.Bytes, fetched.Requests})
 	}
-	fmt.Fprintf(u.out, "cached %s@%s (%s, %s of files; fetched %s in %s)\n", quote(img.Name()), shortDigest(digest), img.platform(),
+	fmt.Fprintf(u.out, "cached %s (%s, %s of files; fetched %s in %s)\n", pinned(img.Name(), digest), img.platform(),
 		bytesOf(total), bytesOf(fetched.Bytes), count(int(fetched.Requests), "request"))
 	return nil
 }

@@ -225,8 +225,8 @@ func (u *ui) mounted(r record, asJSON bool) error {
 		if r.Signed != "" {
 			signed = "; signed"
 		}
-		fmt.Fprintf(u.out, "mounted %s@%s (%s, %s, %s; lazy %s%s) on %s  pid %d\n",
-			quote(r.Ref), shortDigest(r.Digest), r.Platform, count(len(r.Layers), "layer"), bytesOf(r.Size),
+		fmt.Fprintf(u.out, "mounted %s (%s, %s, %s; lazy %s%s) on %s  pid %d\n",
+			pinned(r.Ref, r.Digest), r.Platform, count(len(r.Layers), "layer"), bytesOf(r.Size),
 			r.lazy(), signed, quote(r.Mountpoint), r.PID)
 	}
 	if err := u.flush(); err != nil {

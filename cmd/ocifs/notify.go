@@ -74,7 +74,7 @@ func (n *notifier) steps(next func(step)) func(step) {
 
 // ready says that the mount is live.
 func (n *notifier) ready(r record) {
-	n.send("READY=1", status("%s@%s on %s", quote(r.Ref), shortDigest(r.Digest), quote(r.Mountpoint)))
+	n.send("READY=1", status("%s on %s", pinned(r.Ref, r.Digest), quote(r.Mountpoint)))
 }
 
 // stopping says that it ends; err is why, if that is an error.

@@ -3,10 +3,25 @@ package main
 import (
 	"bytes"
 	"os/exec"
+	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 )
+
+// TestPinned names no digest twice.
+func TestPinned(t *testing.T) {
+	d := "sha256:" + strings.Repeat("0123456789abcdef", 4)
+	for ref, want := range map[string]string{
+		"h/r:t":                                 "h/r:t@sha256:0123456789ab",
+		"h/r@" + d:                              "h/r@" + d,
+		"h/r@sha256:" + strings.Repeat("f", 64): "h/r@sha256:" + strings.Repeat("f", 64) + "@sha256:0123456789ab",
+	} {
+		if got := pinned(ref, d); got != want {
+			t.Errorf("%s: %s, want %s", ref, got, want)
+		}
+	}
+}
 
 func TestQuote(t *testing.T) {
 	for in, want := range map[string]string{

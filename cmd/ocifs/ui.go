@@ -190,6 +190,15 @@ func shortDigest(d string) string {
 	return alg + ":" + hex[:12]
 }
 
+// pinned names an image and what the name meant: its short digest after it, where
+// it isn't named by that already.
+func pinned(ref, digest string) string {
+	if strings.HasSuffix(ref, "@"+digest) {
+		return quote(ref)
+	}
+	return quote(ref) + "@" + shortDigest(digest)
+}
+
 // levelOf is a level by its name, which has been checked.
 func levelOf(name string) (l slog.Level) {
 	l.UnmarshalText([]byte(name))
