@@ -33,11 +33,17 @@ func (e *DigestError) Error() string {
 type ChunkError struct {
 	Chunk  int
 	Digest string // the blob's
+	Err    error  // why it couldn't be decoded where it should lie; nil: it has another digest
 }
 
 func (e *ChunkError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("layer %s: chunk %d is not where it should be: %v", e.Digest, e.Chunk, e.Err)
+	}
 	return fmt.Sprintf("layer %s: chunk %d is not what it was", e.Digest, e.Chunk)
 }
+
+func (e *ChunkError) Unwrap() error { return e.Err }
 
 // A FormatError says what is wrong with a layer, and where.
 type FormatError struct {

@@ -97,7 +97,7 @@ func (p *parts) decode(src io.Reader, _ io.ReaderAt, first, last int, emit func(
 	for i := first; i < last; i++ {
 		if off := p.offOf(i); i == first || off != p.offOf(i-1) {
 			if err := m.open(off, p.memberEnd(i)); err != nil {
-				return err
+				return misplaced(i, err)
 			}
 		}
 		start, end := p.Bounds(i)
@@ -106,7 +106,7 @@ func (p *parts) decode(src io.Reader, _ io.ReaderAt, first, last int, emit func(
 		}
 		buf = buf[:end-start]
 		if err := m.read(buf, p.skipOf(i)); err != nil {
-			return err
+			return misplaced(i, err)
 		}
 		if sum := sha256.Sum256(buf); string(sum[:]) != string(p.digestOf(i)) {
 			return &ChunkError{Chunk: i}
@@ -116,6 +116,15 @@ func (p *parts) decode(src io.Reader, _ io.ReaderAt, first, last int, emit func(
 		}
 	}
 	return nil
+}
+
+// misplaced is err, for chunk i: where it is the bytes that are to blame, they
+// aren't those that the table tells of.
+func misplaced(i int, err error) error {
+	if malformed(err) {
+		return &ChunkError{Chunk: i, Err: err}
+	}
+	return err
 }
 
 func (p *parts) append(b []byte) []byte {

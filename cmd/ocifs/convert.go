@@ -21,8 +21,9 @@ func convertCommand() *cli.Command {
 		ArgsUsage: "IMAGE DESTINATION",
 		Description: `Writes the image's layers anew, and the image with them to DESTINATION: in a
 registry, or oci:DIR:TAG. As estargz or zstd:chunked they bring their own index,
-so that ocifs, stargz-snapshotter and (zstd:chunked) Podman read them in pieces;
-all others pull them as ever. The configuration and its history are kept; eStargz
+so that ocifs and stargz-snapshotter read them in pieces; all others pull them as
+ever, Podman, too: of zstd:chunked it knows only a dialect of its own, and takes
+this one for zstd. The configuration and its history are kept; eStargz
 adds its index to the archives, and so changes their diffIDs.
 
 --prioritize puts the files in front that are read when the image starts: a file

@@ -109,7 +109,7 @@ func tellFindings(ctx context.Context, u *ui, asJSON bool, img *openedImage, m *
 		case f.Err != nil:
 			i.Error = f.Err.Error()
 			if !i.Unused {
-				u.fail(ctx, &failed, wrong(fmt.Errorf("%s: %s index: %w", where, what, f.Err)))
+				u.fail(ctx, &failed, wrong(f.Origin, fmt.Errorf("%s: %s index: %w", where, what, f.Err)))
 			} else if !asJSON {
 				fmt.Fprintf(u.out, "%s %s  not used: %v\n", where, what, printable(i.Error))
 			}
@@ -131,10 +131,17 @@ func tellFindings(ctx context.Context, u *ui, asJSON bool, img *openedImage, m *
 }
 
 // wrong gives an index that can't be right the exit code for it.
-func wrong(err error) error {
+func wrong(o image.Origin, err error) error {
 	var unread *fetch.Error
 	if errors.As(err, &unread) && codeOf(err) != exitNotFound {
 		return err
 	}
-	return &problem{err: err, code: exitIntegrity, hints: []string{"mount without it (--index=local), and have it replaced: ocifs index rm, ocifs index push"}}
+	hint := "mount without it (--index=local), and have it replaced: ocifs index rm, ocifs index push"
+	switch o {
+	case image.OriginLayer, image.OriginTOCImage:
+		hint = "mount without it (--index=local), and have the layer written anew: ocifs convert"
+	case image.OriginSOCI:
+		hint = "mount without it (--index=local), and have it made anew: ocifs index build --format soci"
+	}
+	return &problem{err: err, code: exitIntegrity, hints: []string{hint}}
 }
