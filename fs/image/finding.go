@@ -70,8 +70,8 @@ func (l *layer) hold(ctx context.Context, p *planner, c Claim) error {
 	if err := index.Check(claimed.toc, l.toc, l); err != nil {
 		return err
 	}
-	if c.Origin.files() { // Check has seen all contents, by their digests
-		return nil
+	if c.Origin.files() { // Check has seen all contents, by their digests; not where they lie
+		return claimed.reached(ctx)
 	}
 	return l.replay(ctx, &claimed)
 }
@@ -177,4 +177,29 @@ func (l *layer) nameAt(off int64) (name string) {
 		name = e.Name
 	}
 	return name
+}
+
+// replayed is how many bytes of the blob are fetched at a time, to decode chunks
+// that each have a digest.
+const replayed = 8 << 20
+
+// reached decodes all chunks of a layer that is known by its files, from where its
+// table says that they lie: what they have to be, it says, too.
+func (l *layer) reached(ctx context.Context) error {
+	t := l.toc
+	for first := 0; first < t.Len() && ctx.Err() == nil; {
+		last := first + 1
+		for last < t.Len() && (tiles{t}).length(first, last+1) <= replayed {
+			last++
+		}
+		err := l.decode(t, nil, first, last, func(int, []byte) error { return nil })
+		if chunk := (*index.ChunkError)(nil); errors.As(err, &chunk) {
+			start, _ := t.Bounds(chunk.Chunk)
+			return &index.MismatchError{Name: l.nameAt(start), What: "place of its content"}
+		} else if err != nil {
+			return err
+		}
+		first = last
+	}
+	return ctx.Err()
 }
