@@ -3,7 +3,9 @@
 // gzip or zstd.
 //
 // What a layer decodes to stays the same but for eStargz, which adds its
-// landmark and its table of contents to the archive and so changes the diffID.
+// landmark and its table of contents to the archive and so changes the diffID,
+// and for sparse files, of which neither table can tell: in the archive they have
+// all their zeros then.
 // The configuration keeps everything but that, its history too; the manifest
 // keeps its annotations. The result is an OCI image, whatever the source was.
 package convert
@@ -80,9 +82,8 @@ func (m *Image) Close() error {
 }
 
 // Convert writes src's layers anew; src must have been opened under
-// image.PolicyLocal or image.PolicyOff, so that its archives are known. Layers
-// that hold what the format's library can't tell (sparse files, for eStargz and
-// zstd:chunked) are an error that names the layer.
+// image.PolicyLocal or image.PolicyOff, so that its archives are known. What a
+// format's library can't tell is an error that names the layer.
 func Convert(ctx context.Context, src *image.Image, o Options) (_ *Image, err error) {
 	m := new(Image)
 	defer func() {

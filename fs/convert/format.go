@@ -83,6 +83,18 @@ func nameless(dir string) (*os.File, error) {
 
 // chunked writes a format that has a table of contents.
 func chunked(ctx context.Context, w io.Writer, tar *io.SectionReader, o Options) (d ocispec.Descriptor, diffID digest.Digest, err error) {
+	full, err := expanded(ctx, tar, o.TempDir)
+	if err != nil {
+		return d, "", err
+	}
+	if full != nil {
+		defer full.Close()
+		size, err := full.Seek(0, io.SeekEnd)
+		if err != nil {
+			return d, "", err
+		}
+		tar = io.NewSectionReader(full, 0, size)
+	}
 	missing := []string{} // estargz adds to it; that a layer lacks a file is no error
 	opts := []estargz.Option{
 		estargz.WithContext(ctx),
