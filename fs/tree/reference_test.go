@@ -153,9 +153,9 @@ func (l *refLayer) entry(m member) error {
 func (l *refLayer) directory(parts []string) (*ref, error) {
 	way := []*ref{l.upper}
 	for _, part := range parts {
-		todo, links := []string{part}, 0
-		for len(todo) > 0 {
-			part, todo = todo[0], todo[1:]
+		rest, links := []string{part}, 0
+		for len(rest) > 0 {
+			part, rest = rest[0], rest[1:]
 			d := way[len(way)-1]
 			switch part {
 			case "", ".":
@@ -172,7 +172,7 @@ func (l *refLayer) directory(parts []string) (*ref, error) {
 				if links++; links > 40 {
 					return nil, errReference
 				}
-				todo = append(strings.Split(f.Link, "/"), todo...)
+				rest = append(strings.Split(f.Link, "/"), rest...)
 				if strings.HasPrefix(f.Link, "/") {
 					way = way[:1]
 				}
