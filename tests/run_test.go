@@ -69,8 +69,6 @@ func needContainers(t testing.TB) []string {
 	for _, name := range []string{"runc", "crun", "bwrap"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Logf("without %s, which is not on PATH", name)
-		} else if name == "crun" && !crunWorks(t) {
-			t.Log("without crun, which refuses hybrid cgroups")
 		} else {
 			found = append(found, name)
 		}
@@ -79,13 +77,6 @@ func needContainers(t testing.TB) []string {
 		t.Skip("no runtime: runc, crun, bwrap")
 	}
 	return found
-}
-
-// crunWorks says whether crun knows this machine's cgroups: those of one
-// version.
-func crunWorks(t testing.TB) bool {
-	b, err := os.ReadFile("/proc/self/cgroup")
-	return err == nil && (strings.HasPrefix(string(b), "0::") || !strings.Contains(string(b), "\n0::"))
 }
 
 // nothingLeft checks that a container has left no mount, no file, and no

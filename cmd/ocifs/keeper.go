@@ -145,8 +145,8 @@ func (k *keeper) run(ctx context.Context, signals <-chan os.Signal) (code int, e
 	return k.oversee(ctx, cmd, signals)
 }
 
-// privacy keeps what is mounted from here on out of other namespaces, and shows
-// the processes of this one.
+// privacy keeps what is mounted from here on out of other namespaces, shows the
+// processes of this one, and what the runtime needs to see.
 func (k *keeper) privacy() (err error) {
 	if k.Options.Rootless, err = rootlessHere(); err != nil {
 		return err
@@ -158,7 +158,7 @@ func (k *keeper) privacy() (err error) {
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return mountf("container: /proc: %w", err).with("inside another container, that one must not mask its /proc")
 	}
-	return nil
+	return k.Runtime.suit()
 }
 
 // configure is the container's configuration, which is also written down for
