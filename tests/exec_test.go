@@ -14,25 +14,14 @@ import (
 	lt "ocifs.dev/ocifs/tests/layertest"
 )
 
-// rootfs downloads Debian packages and makes an image of them, a layer each,
-// of the very archives that Debian's builders wrote. sums are the MD5 sums of
-// files that the packages' makers stated.
+// rootfs makes an image of Debian packages, and has the MD5 sums of files that
+// their makers stated.
 func rootfs(t testing.TB) (image lt.Image, sums map[string]string) {
 	t.Helper()
-	needProgram(t, "apt-get")
 	dir := tempDir(t)
-	download := exec.Command("apt-get", append([]string{"download", "-qq"}, packages(t, "bash", "coreutils", "base-files")...)...)
-	download.Dir = dir
-	if out, err := download.CombinedOutput(); err != nil {
-		t.Skipf("no packages to make a root file system of: apt-get download: %v\n%s", err, out)
-	}
-	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	sums = map[string]string{}
 	image.Tag = "debian"
-	for i, deb := range debs {
+	for i, deb := range debs(t, dir, "bash", "coreutils", "base-files") {
 		pack := packings[i%len(packings)].pack
 		image.Layers = append(image.Layers, pack(output(t, "dpkg-deb", "--fsys-tarfile", deb)))
 		control := filepath.Join(dir, fmt.Sprint(i))
@@ -46,17 +35,24 @@ func rootfs(t testing.TB) (image lt.Image, sums map[string]string) {
 	return image, sums
 }
 
-// packages lists names and all they depend on.
-func packages(t testing.TB, names ...string) []string {
+// debs downloads packages into dir, and all that a machine without any would
+// need for them.
+func debs(t testing.TB, dir string, names ...string) []string {
 	t.Helper()
-	args := []string{"depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances"}
-	var list []string
-	for line := range strings.SplitSeq(string(output(t, "apt-cache", append(args, names...)...)), "\n") {
-		if line != "" && !strings.ContainsAny(line[:1], " <|") {
-			list = append(list, line)
-		}
+	none := filepath.Join(dir, "status")
+	if err := os.WriteFile(none, nil, 0o644); err != nil {
+		t.Fatal(err)
 	}
-	return list
+	download := exec.Command(needProgram(t, "apt-get"), append([]string{"install", "-qq", "--download-only", "--no-install-recommends",
+		"-o", "Dir::State::status=" + none, "-o", "Dir::Cache::archives=" + dir, "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User="}, names...)...)
+	if out, err := download.CombinedOutput(); err != nil {
+		t.Skipf("no Debian packages to make an image of: %v: %v\n%s", download, err, out)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(files) < len(names) {
+		t.Fatalf("%d packages for %q, %v", len(files), names, err)
+	}
+	return files
 }
 
 func output(t testing.TB, name string, args ...string) []byte {
