@@ -20,6 +20,7 @@ type audit struct {
 	done  sync.WaitGroup
 	prove func(context.Context) error // what to do then
 	good  atomic.Bool                 // it was proved
+	drop  atomic.Pointer[func()]      // removes what was seen, when nobody reads it any more; nil: it may stay
 	bad   atomic.Pointer[error]       // what was found; nil while all is well
 	off   atomic.Pointer[error]       // why there is no verdict, and will be none here; nil: it is not called off
 }
@@ -152,6 +153,19 @@ func (w *witness) all(size int64) io.ReadCloser {
 	return io.NopCloser(io.NewSectionReader(w, 0, size))
 }
 
+// clear removes what was seen, if it is to be.
+func (a *audit) clear() {
+	if a == nil {
+		return
+	}
+	if drop := a.drop.Load(); drop != nil {
+		(*drop)()
+	}
+}
+
+// proved says whether there is nothing left to doubt.
+func (a *audit) proved() bool { return a == nil || a.good.Load() }
+
 // verdict is the error for all reads of a layer that was found wrong.
 func (a *audit) verdict() error {
 	if a == nil {
@@ -190,25 +204,34 @@ func (l *layer) doubt(store *cache.Store) {
 	if _, err := store.Get(auditKey(l.key)); err == nil {
 		return
 	}
-	remember := func(key string) {
-		if err := store.Put(key, nil); err != nil { // then the next mount does it again
-			l.report(err.Error())
-		}
-	}
+	l.heads = &headed{store: store}
 	l.audit = newAudit(l.toc.Len(), func(ctx context.Context) error {
 		w := &witness{ReaderAt: l.space}
 		switch err := l.compare(ctx, w); {
 		case err != nil && (w.failed || ctx.Err() != nil):
 			return &unprovedError{err}
 		case err != nil:
-			remember(wrongKey(l.key))
-			l.drop = func() { store.Remove(cache.KindSpace, l.key) } // others may have it open, and do so later
-			return &WrongIndexError{l.origin, err}
+			return l.condemn(store, err)
 		}
-		remember(auditKey(l.key))
+		l.remember(store, auditKey(l.key))
 		return nil
 	})
 	l.audit.begin(l)
+}
+
+// remember puts a verdict into the cache.
+func (l *layer) remember(store *cache.Store, key string) {
+	if err := store.Put(key, nil); err != nil { // then the next mount does it again
+		l.report(err.Error())
+	}
+}
+
+// condemn has the index that l goes by never be used again, as of err.
+func (l *layer) condemn(store *cache.Store, err error) error {
+	l.remember(store, wrongKey(l.key))
+	drop := func() { store.Remove(cache.KindSpace, l.key) } // others may have it open, and do so later
+	l.audit.drop.Store(&drop)
+	return &WrongIndexError{l.origin, err}
 }
 
 // compare reads the layer from its first byte to its last, out of the cache,

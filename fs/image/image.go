@@ -166,6 +166,11 @@ func (m *Image) ReadAt(n tree.Node, p []byte, off int64) (int, error) {
 		p, eof = p[:d.Size-off], io.EOF
 	}
 	l := m.contents[d.Layer]
+	if d.Layer < len(m.layers) {
+		if err := m.layers[d.Layer].header(d.Off); err != nil {
+			return 0, err
+		}
+	}
 	var read int
 	var err error
 	if d.Extents == nil {

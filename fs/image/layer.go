@@ -33,9 +33,9 @@ type layer struct {
 	slots  chan struct{}   // see sideBySide
 	report func(msg string)
 	space  *cache.Space
-	audit  *audit // nil: the layer goes by what was read of it or vouched for piece by piece, or by an index found true
-	raw    *raw   // nil, but for a blob that is no archive and is read by ranges
-	drop   func() // removes the layer's space, when it is closed; nil: it may stay. For who has waited for the audit
+	audit  *audit  // nil: the layer goes by what was read of it or vouched for piece by piece, or by an index found true
+	raw    *raw    // nil, but for a blob that is no archive and is read by ranges
+	heads  *headed // nil as audit
 }
 
 // open finds or makes the layer's TOC and opens its space. ctx bounds the
@@ -71,9 +71,7 @@ func (l *layer) close() error {
 		l.audit.done.Wait()
 	}
 	errs = append(errs, l.raw.close())
-	if l.drop != nil {
-		l.drop()
-	}
+	l.audit.clear()
 	if w, ok := l.windows.(io.Closer); ok {
 		errs = append(errs, w.Close())
 	}

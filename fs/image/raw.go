@@ -69,7 +69,8 @@ func (l *layer) await(p *planner) {
 	l.audit = newAudit(l.toc.Len(), func(ctx context.Context) error {
 		err := l.prove(ctx, p)
 		if unproved := (*unprovedError)(nil); !errors.As(err, &unproved) {
-			l.drop = func() { store.Remove(cache.KindSpace, key) } // others may have it open, and do so later
+			drop := func() { store.Remove(cache.KindSpace, key) } // others may have it open, and do so later
+			l.audit.drop.Store(&drop)
 		}
 		return err
 	})

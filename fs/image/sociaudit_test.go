@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -101,6 +102,51 @@ func TestWrongWindows(t *testing.T) {
 			for _, e := range entries {
 				if c.tamper != nil && e.Kind == cache.KindSpace && strings.HasPrefix(e.Key, "space-soci") {
 					t.Errorf("what the lie led to is kept: %s", e.Key)
+				}
+			}
+		})
+	}
+}
+
+// TestWrongPlace has a zTOC that tells a file to lie, or to end, elsewhere than
+// it does: the first read finds it, though not all has been read.
+func TestWrongPlace(t *testing.T) {
+	body := mixed(20_000)
+	// The offset, and the size, of the file as little-endian numbers of 8 bytes.
+	small := "the content of the file that is told of wrongly"
+	archive := lt.Tar(lt.File("a", "first"), lt.File("f", small), lt.File("long/"+strings.Repeat("n", 150)+"日", small+"!"), lt.File("z", body))
+	off := int64(bytes.Index(archive, []byte(small)))
+	number := func(n int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(n)) }
+	for name, lie := range map[string]func([]byte) []byte{
+		"true":            nil,
+		"the next header": func(z []byte) []byte { return bytes.Replace(z, number(off), number(off+512), 1) },
+		"another length":  func(z []byte) []byte { return bytes.Replace(z, number(int64(len(small))), number(512), 1) },
+		"its own, longer": func(z []byte) []byte {
+			return bytes.Replace(z, number(int64(len(small))), number(int64(len(small))+1), 1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, ref := store(t), sociImage(t, archive, lie)
+			img, err := image.Open(context.Background(), source(t, ref), s, image.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer img.Close()
+			if got := img.Layers()[0].Origin; got != image.OriginSOCI {
+				t.Fatalf("the zTOC is refused: %s", got)
+			}
+			for path, want := range map[string]string{"f": small, "long/" + strings.Repeat("n", 150) + "日": small + "!"} {
+				n, err := img.Tree().Walk(path, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := make([]byte, len(want))
+				_, err = img.ReadAt(n, p, 0)
+				if lie != nil && path != "f" {
+					continue // all is lost by now, or not yet
+				}
+				if wrong := (*image.WrongIndexError)(nil); errors.As(err, &wrong) != (lie != nil) || lie == nil && (err != nil || string(p) != want) {
+					t.Errorf("%.9s: %v, %q", path, err, p)
 				}
 			}
 		})
