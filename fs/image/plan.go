@@ -147,6 +147,9 @@ func (l *layer) brought(ctx context.Context, p *planner) (bool, error) {
 			l.warn(p, fmt.Sprintf("its table of contents can't be used: %v", err))
 			return false, nil
 		case errors.Is(err, index.ErrNoIndex):
+			if (index.Hints{Annotations: l.desc.Annotations}).TOCDigest() != "" { // the manifest speaks of one
+				l.warn(p, fmt.Sprintf("its table of contents is not used: %v", err))
+			}
 			return false, nil
 		}
 		var unread *fetch.Error

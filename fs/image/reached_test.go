@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"ocifs.dev/ocifs/fs/image"
@@ -43,5 +44,30 @@ func TestMisplacedChunk(t *testing.T) {
 		if len(found) != 1 || errors.As(found[0], &mismatch) != (off != 0) {
 			t.Errorf("%s: %d findings, %v", name, len(found), found)
 		}
+	}
+}
+
+// TestDroppedTable has a table of contents that the manifest vouches for and that
+// can't be used: that is said.
+func TestDroppedTable(t *testing.T) {
+	var c lt.Chunked
+	tar := lt.Tar(lt.File("a", noise(20_000)))
+	c.Archive(tar, 1<<20)
+	c.Records[0].Digest = ""
+	toc, err := json.Marshal(map[string]any{"version": 1, "entries": c.Records})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := c.Finish(toc)
+	l.DiffID = lt.Plain(tar).DiffID
+	ref := layout(t, "t", lt.Image{Tag: "t", Layers: []lt.Layer{l}})
+	var warned []string
+	img, err := image.Open(context.Background(), source(t, ref), store(t), image.Options{Warn: func(msg string) { warned = append(warned, msg) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	img.Close()
+	if len(warned) != 1 || !strings.Contains(warned[0], "table of contents is not used") || img.Layers()[0].Origin != image.OriginRead {
+		t.Errorf("%s; warned: %q", img.Layers()[0].Origin, warned)
 	}
 }
