@@ -63,5 +63,5 @@ func heads(b []byte, e *Entry) bool {
 	r := bytes.NewReader(b)
 	h, err := tar.NewReader(r).Next()
 	return err == nil && r.Len() == 0 && h.Size == e.Size && clean(h.Name) == e.Name &&
-		(h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeCont)
+		(h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeCont || h.Typeflag == tar.TypeGNUSparse)
 }

@@ -11,11 +11,13 @@ import (
 )
 
 // TestCheckHeader looks for the headers of files: plain ones, ones with records
-// before, and such as aren't there.
+// before, sparse files without a hole, and such as aren't there.
 func TestCheckHeader(t *testing.T) {
 	big := strings.Repeat("v", 60_000)
 	data := lt.Tar(lt.File("a", "content"), lt.Dir("d"), lt.File("d/"+strings.Repeat("n", 200)+"日", "x"),
-		lt.File("x", "y", lt.Xattr("user.a", big), lt.Xattr("user.b", big), lt.Xattr("user.c", big)), lt.File("last", noise(3000, 1)))
+		lt.File("x", "y", lt.Xattr("user.a", big), lt.Xattr("user.b", big), lt.Xattr("user.c", big)),
+		lt.Sparse(lt.OldGNU, "no hole", 600, []lt.Run{{Off: 0, Data: noise(600, 2)}}),
+		lt.Sparse(lt.SparseV1, "none", 600, []lt.Run{{Off: 0, Data: noise(600, 3)}}), lt.File("last", noise(3000, 1)))
 	toc, _, err := build(data, index.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +46,7 @@ func TestCheckHeader(t *testing.T) {
 			}
 		}
 	}
-	if files != 4 {
+	if files != 6 {
 		t.Errorf("%d files", files)
 	}
 }
