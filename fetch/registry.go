@@ -43,7 +43,6 @@ type registry struct {
 	asked   atomic.Bool // for a manifest
 	habits  habits
 	linking linking
-	blocks  sync.Pool // of *[]byte: what streams give back
 }
 
 // habits is what was learnt about how a registry answers requests for blobs.

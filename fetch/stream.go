@@ -7,19 +7,23 @@ import (
 )
 
 const (
-	pieceSize   = 8 << 20  // what one request of a long stream asks for
+	pieceSize   = 4 << 20  // what one request of a long stream asks for
 	streamWidth = 4        // requests side by side
 	blockSize   = 64 << 10 // unit of the memory in which pieces wait to be read
 )
 
-// stream returns the n bytes from off on. At most streamWidth*pieceSize bytes
-// wait in memory.
+// ahead is how many blocks of a piece of so many bytes wait in memory to be
+// read: half of it. What else is on its way waits with the network.
+func ahead(piece int64) int64 { return piece / 2 / blockSize }
+
+// stream returns the n bytes from off on. At most half of streamWidth*pieceSize
+// bytes wait in memory: 8 MiB, and a block for each piece.
 func (b *remote) stream(off, n int64) io.ReadCloser {
 	ctx, cancel := context.WithCancel(b.ctx)
 	if n <= b.r.piece {
 		return &single{r: resuming{ctx: ctx, b: b, off: off, end: off + n}, cancel: cancel}
 	}
-	s := &stream{b: b, ctx: ctx, cancel: cancel, next: off, end: off + n}
+	s := &stream{b: b, ctx: ctx, cancel: cancel, next: off, end: off + n, free: make(chan []byte, streamWidth*(ahead(b.r.piece)+1))}
 	s.launch()
 	return s
 }
@@ -54,11 +58,12 @@ type stream struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	free   chan []byte // blocks to be used again
 
 	// The reader's:
 	pieces  []*piece // launched and not read to the end, in order
 	current []byte   // rest of a block of the first piece
-	block   *[]byte  // that block, to be given back
+	block   []byte   // that block, to be given back
 
 	mu   sync.Mutex // guards the fields below
 	next int64      // where the next piece to be launched begins
@@ -69,7 +74,7 @@ type stream struct {
 // blocks is closed; nil means that all is there.
 type piece struct {
 	off, end int64
-	blocks   chan *[]byte
+	blocks   chan []byte
 	err      error
 }
 
@@ -96,7 +101,7 @@ func (s *stream) piece() *piece {
 	if s.next == s.end {
 		return nil
 	}
-	p := &piece{off: s.next, end: s.b.pieceEnd(s.next, s.end), blocks: make(chan *[]byte, s.b.r.piece/blockSize)}
+	p := &piece{off: s.next, end: s.b.pieceEnd(s.next, s.end), blocks: make(chan []byte, ahead(s.b.r.piece))}
 	s.next = p.end
 	s.wg.Add(1)
 	return p
@@ -127,12 +132,11 @@ func (s *stream) fetch(p *piece) {
 		r.end = s.extend(p)
 	}
 	for {
-		block := s.b.r.block()
-		n, err := io.ReadFull(r, (*block)[:blockSize])
-		*block = (*block)[:n]
+		block := s.newBlock()
+		n, err := io.ReadFull(r, block)
 		if n > 0 {
 			select {
-			case p.blocks <- block:
+			case p.blocks <- block[:n]:
 			case <-s.ctx.Done():
 				p.err = context.Cause(s.ctx)
 				return
@@ -173,7 +177,7 @@ func (s *stream) Read(b []byte) (int, error) {
 		if !ok {
 			s.pieces = s.pieces[1:]
 		} else {
-			s.block, s.current = block, *block
+			s.block, s.current = block, block
 		}
 		s.launch()
 	}
@@ -182,21 +186,26 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// block is memory for a stream, new or recycled.
-func (r *registry) block() *[]byte {
-	if b, ok := r.blocks.Get().(*[]byte); ok {
+// newBlock is memory that was used before, if there is such: the garbage
+// collector would let as much again pile up before it took it back.
+func (s *stream) newBlock() []byte {
+	select {
+	case b := <-s.free:
 		return b
+	default:
+		return make([]byte, blockSize)
 	}
-	b := make([]byte, 0, blockSize)
-	return &b
 }
 
 func (s *stream) recycle() {
-	if s.block != nil {
-		*s.block = (*s.block)[:0]
-		s.b.r.blocks.Put(s.block)
-		s.block = nil
+	if s.block == nil {
+		return
 	}
+	select {
+	case s.free <- s.block[:blockSize]:
+	default: // there are enough
+	}
+	s.block = nil
 }
 
 // Close stops all requests and waits for their goroutines.

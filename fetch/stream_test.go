@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	fullPiece = 8 << 20 // what one request of a long stream asks for
+	fullPiece = 4 << 20 // what one request of a long stream asks for
 	piece     = 1 << 18 // what it does in these tests
 	large     = 5*piece + 12345
 )

@@ -134,12 +134,17 @@ func table(b []byte, l index.Limits) (*index.TOC, error) {
 
 // compress is the form in which a table of contents is pushed.
 func compress(toc *index.TOC) ([]byte, error) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
+	b := toc.Append(nil)
+	window := zstd.MinWindowSize // memory that a short table has no use for
+	for window < min(len(b), 8<<20) {
+		window *= 2
+	}
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
+		zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, err
 	}
-	b := e.EncodeAll(toc.Append(nil), nil)
-	return b, e.Close()
+	return e.EncodeAll(b, nil), e.Close()
 }
 
 // parseIndex finds the blobs that an ocifs index has for each layer.
