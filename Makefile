@@ -29,10 +29,10 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VE
 GOTEST  := go test $V -shuffle=on -count=1 -timeout 10m
 UNIT     = $$(go list ./... | grep -v -e '/fs$$' -e '/tests$$')
 
-.PHONY: help build demo check lint test race fuse e2e arrows fuzz cross bench benchcmp cover tools install install-built uninstall dist deb repro clean
+.PHONY: help build demo check lint test race fuse e2e arrows fuzz cross bench benchcmp bench-peers cover tools install install-built uninstall dist deb repro clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/ocifs, static
 	@mkdir -p bin
@@ -95,6 +95,19 @@ benchcmp: tools ## benchmarks of BASE and of this tree, compared
 	$(MAKE) bench
 	git worktree remove --force bin/base
 	bin/benchstat bin/bench-base.txt bin/bench.txt
+
+# QUESTIONS: names, separated by commas; RUNS: trials of each; IMAGES: OCI image layouts,
+# or a directory of them, else an image is made of this machine; LINKS: ways to the
+# registry; WORK: where all is made; KEEP=1 leaves there what takes long to make.
+RUNS  ?= 3
+LINKS ?= 0/0,20ms/1Gbit,100ms/100Mbit
+bench-peers: build ## ocifs against other programs, into docs/benchmarks.md; takes root
+	@mkdir -p bin
+	go build -o bin/bench-peers ./tests/peers
+	stargz=bin/bench-stargz
+	(cd tests/peers/stargz && go build -o ../../../$$stargz .) || stargz=
+	exec bin/bench-peers -questions='$(QUESTIONS)' -runs=$(RUNS) -images='$(IMAGES)' -links='$(LINKS)' \
+	  -stargz=$$stargz $(if $(WORK),-work='$(WORK)') $(if $(KEEP),-keep) bin/ocifs
 
 cover: ## coverage of the unit and FUSE tests, per function
 	@mkdir -p bin

@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"tests/layertest":        {},
 	"tests/registrytest":     {},
 	"tests/demo":             {"tests/layertest", "tests/registrytest"},
+	"tests/peers":            {"tests/registrytest"},
 	"tests/probe":            {},
 }
 
