@@ -37,11 +37,15 @@ size for which they can't are read. Where layers have tables of contents, no
 layer is read whole. eStargz rounds times: compare such images with others with
 --ignore mtime, or with --index=local.
 
+--layer, --subpath, --all-platforms and --compose choose what is compared: the same
+of both images. Settings are compared of whole images only.
+
 With --exit-code the exit code is 0 if there is no difference and 1 if there is
 one, as with diff; what else would be 1 is 2 then.`,
 		UsageText: `
 $ ocifs diff python:3.13.0 python:3.13.1
 $ ocifs diff --ignore mtime,owner oci:app:v1 oci:app:v2 /usr/lib
+$ ocifs diff --all-platforms app:v1 app:v2
 $ ocifs diff alpine /srv/chroot                # what has been changed there
 $ ocifs diff --json a b | jq -r '.changes[] | select(.status == "added") | .path'`,
 		Flags: []cli.Flag{
@@ -102,7 +106,7 @@ func diffImages(ctx context.Context, u *ui, cc *cli.Context) error {
 		return err
 	}
 	var config []string
-	if p == "/" && !d.noConfig && d.a.manifest != nil && d.b.manifest != nil {
+	if p == "/" && !d.noConfig && d.a.manifest != nil && d.b.manifest != nil && wholeImage(d.a.img.spec.View) {
 		config = configChanges(d.a.manifest.Config, d.b.manifest.Config)
 	}
 	if d.json {
@@ -155,7 +159,7 @@ func (d *differ) open(ctx context.Context, cc *cli.Context) error {
 		if err := d.b.choose(ctx, d.u, o); err != nil {
 			return err
 		}
-		if s.View == (image.View{}) && sameLayers(d.a.manifest, d.b.manifest) && cc.NArg() < 3 {
+		if wholeImage(s.View) && sameLayers(d.a.manifest, d.b.manifest) && cc.NArg() < 3 {
 			return nil
 		}
 	} else if d.b.Source, err = diff.ReadDir(ctx, d.b.name); err != nil {
@@ -165,6 +169,12 @@ func (d *differ) open(ctx context.Context, cc *cli.Context) error {
 		return err
 	}
 	return d.b.open(ctx, d.u)
+}
+
+// wholeImage says whether a view is an image's root file system, all of it.
+func wholeImage(v image.View) bool {
+	v.UserXattrs = false // a matter of layers shown alone
+	return v == image.View{}
 }
 
 // isPlainDir says whether a reference is a directory that is no layout.

@@ -90,6 +90,24 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// TestDiffViews compares the same part of both images, and no settings.
+func TestDiffViews(t *testing.T) {
+	w := newWorld(t)
+	lt.WriteLayout(t, w.in("layout"), testImage(), otherImage())
+	other := strings.TrimSuffix(w.ref, ":t") + ":u"
+	w.ok("layers", other)
+	w.looks([]looking{
+		{"diff --layer 1 REF " + other, ""},
+		{"diff --layer 2 REF REF", ""},
+		{"diff --subpath etc REF " + other, "D  /abs\nM  /issue  (target motd → $'/dev/\\x1b')\nM  /motd  (mode 0640 → 0600, owner 5:70 → 0:0, content)\n"},
+		{"diff --subpath etc REF " + other + " /motd --ignore mode,owner", "M  /motd  (content)\n"},
+		{"diff --all-platforms REF " + other + " /linux-amd64/new", "A  /linux-amd64/new\n"},
+	})
+	w.fails(exitNotFound, "--layer", "diff", "--layer", "3", w.ref, other)
+	w.fails(exitNotFound, "--subpath nope", "diff", "--subpath", "nope", w.ref, other)
+	w.fails(exitUsage, "--all-platforms and --layer", "diff", "--layer", "3", "--all-platforms", w.ref, other)
+}
+
 // TestDiffDir compares an image with a directory it was copied to.
 func TestDiffDir(t *testing.T) {
 	w := newWorld(t)

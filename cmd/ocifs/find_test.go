@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	lt "ocifs.dev/ocifs/tests/layertest"
+)
 
 // A look is a command line about the test image, with REF for it, and what it
 // prints.
@@ -42,6 +46,7 @@ func TestFind(t *testing.T) {
 		{"find REF --perm /6000", "/usr/bin/su\n/usr/bin/sudo\n"},
 		{"find REF --uid 5", "/etc/motd\n"},
 		{"find REF --gid 70 --uid 0", ""},
+		{"find REF --user 5 --group 70", "/etc/motd\n"},
 		{"find REF --newer 2026-01-02T03:04:05Z --name motd", "/etc/motd\n"},
 		{"find REF --newer 2026-01-02T03:04:05.6Z --name motd", ""},
 		{"find REF --newer 2026-01-02 --max-depth 1 --name etc", "/etc\n"},
@@ -68,6 +73,23 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestFindOwner looks names up in the image's own files of accounts.
+func TestFindOwner(t *testing.T) {
+	w := newWorld(t)
+	lt.WriteLayout(t, w.in("layout"), lt.Image{Tag: "t", Layers: []lt.Layer{lt.GzipLayer(lt.Tar(
+		lt.File("etc/passwd", "root:x:0:0::/:\nweb:x:33:44::/:\n"), lt.File("etc/group", "root:x:0:\nstaff:x:44:\n"),
+		lt.File("a", "", lt.Owner(33, 0)), lt.File("b", "", lt.Owner(0, 44)), lt.File("c", "", lt.Owner(33, 44)),
+	))}})
+	w.ok("layers", w.ref)
+	w.looks([]looking{
+		{"find REF --user web", "/a\n/c\n"},
+		{"find REF --group staff", "/b\n/c\n"},
+		{"find REF --user web --group staff", "/c\n"},
+		{"find REF --user 33 --group root", "/a\n"},
+		{"find REF --uid 33 --user root", ""},
+	})
+}
+
 // TestFindWrong names what is wrong, and finds what it can.
 func TestFindWrong(t *testing.T) {
 	w := newWorld(t)
@@ -82,7 +104,9 @@ func TestFindWrong(t *testing.T) {
 		{"find REF --type x", exitUsage, "", "ocifs: error: find: --type is f, d, l, c, b or p, or several with commas between, not \"x\"\n"},
 		{"find REF --size big", exitUsage, "", "ocifs: error: find: --size \"big\": not a size\nocifs: hint: as in 0, +10M or -4K\n"},
 		{"find REF --perm 9", exitUsage, "", "ocifs: error: find: --perm \"9\": not an octal mode\nocifs: hint: as in 0644, -4000 or /6000\n"},
-		{"find REF --uid root", exitUsage, "", "ocifs: error: find: --uid is a number, not \"root\"\n"},
+		{"find REF --uid root", exitUsage, "", "ocifs: error: find: --uid: \"root\" is not a number\nocifs: hint: --user takes a name, too\n"},
+		{"find REF --user root", exitNotFound, "", "ocifs: error: find: --user: user \"root\": no such user in the image's /etc/passwd\nocifs: hint: --uid and --gid take any number\n"},
+		{"find REF --group=", exitNotFound, "", "ocifs: error: find: --group: group \"\": no such user\nocifs: hint: --uid and --gid take any number\n"},
 		{"find REF --newer yesterday", exitUsage, "", "ocifs: error: find: --newer \"yesterday\": not a time\nocifs: hint: as in 2026-01-31 or 2026-01-31T12:00:00Z\n"},
 		{"find REF --layer 3", exitNotFound, "", "ocifs: error: --layer \"3\": the image has layers 1 to 2\nocifs: hint: ocifs layers lists them\n"},
 		{"find REF --max-depth=-1", exitUsage, "", "ocifs: error: find: --max-depth is at least 0, not -1\n"},

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"math"
+	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
+	"ocifs.dev/ocifs/fs/bundle"
+	"ocifs.dev/ocifs/fs/image"
 	"ocifs.dev/ocifs/fs/tree"
 	"ocifs.dev/ocifs/index"
 )
@@ -165,25 +168,42 @@ func (t *tests) perms(cc *cli.Context, _ *openedImage) error {
 	return nil
 }
 
-func (t *tests) owners(cc *cli.Context, _ *openedImage) error {
+func (t *tests) owners(cc *cli.Context, img *openedImage) error {
+	uid, gid := func(a tree.Attr) uint32 { return a.UID }, func(a tree.Attr) uint32 { return a.GID }
 	for _, by := range []struct {
 		flag string
 		of   func(a tree.Attr) uint32
+		id   func(img *image.Image, s string) (uint32, error)
 	}{
-		{"uid", func(a tree.Attr) uint32 { return a.UID }},
-		{"gid", func(a tree.Attr) uint32 { return a.GID }},
+		{"uid", uid, number("user")},
+		{"gid", gid, number("group")},
+		{"user", uid, bundle.UserID},
+		{"group", gid, bundle.GroupID},
 	} {
-		s := cc.String(by.flag)
-		if s == "" {
+		if !cc.IsSet(by.flag) {
 			continue
 		}
-		id, err := strconv.ParseUint(s, 10, 32)
-		if err != nil || id > math.MaxUint32 {
-			return usagef("find: --%s is a number, not %q", by.flag, s)
+		id, err := by.id(img.Image, cc.String(by.flag))
+		if errors.Is(err, bundle.ErrNoUser) {
+			return notFoundf("find: --%s: %w", by.flag, err).with("--uid and --gid take any number")
 		}
-		t.add(func(_ string, _ tree.Node, a tree.Attr) bool { return by.of(a) == uint32(id) })
+		if err != nil {
+			return usagef("find: --%s: %w", by.flag, err)
+		}
+		t.add(func(_ string, _ tree.Node, a tree.Attr) bool { return by.of(a) == id })
 	}
 	return nil
+}
+
+// number reads an id where no name is looked up; named is the flag that does.
+func number(named string) func(*image.Image, string) (uint32, error) {
+	return func(_ *image.Image, s string) (uint32, error) {
+		id, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			return 0, hint(fmt.Errorf("%q is not a number", s), "--"+named+" takes a name, too")
+		}
+		return uint32(id), nil
+	}
 }
 
 func (t *tests) times(cc *cli.Context, _ *openedImage) error {

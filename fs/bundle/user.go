@@ -63,6 +63,25 @@ func lookUser(who string, passwd, group io.Reader, r *Rootless) (u specs.User, h
 	return u, found.Home, nil
 }
 
+// UserID is the number of the user that who is: a name in the image's own
+// /etc/passwd, or a number. The error is ErrNoUser if there is no such name.
+func UserID(img *image.Image, who string) (uint32, error) {
+	if who == "" || strings.Contains(who, ":") { // no name can have one
+		return 0, fmt.Errorf("user %q: %w", who, ErrNoUser)
+	}
+	u, _, err := findUser(img, who, nil)
+	return u.UID, err
+}
+
+// GroupID is UserID for a group, in the image's own /etc/group.
+func GroupID(img *image.Image, which string) (uint32, error) {
+	if which == "" || strings.Contains(which, ":") {
+		return 0, fmt.Errorf("group %q: %w", which, ErrNoUser)
+	}
+	u, _, err := findUser(img, "0:"+which, nil)
+	return u.GID, err
+}
+
 // account reads a file of accounts. One that isn't there, or is no file, is
 // empty.
 func account(img *image.Image, name string) (io.Reader, error) {

@@ -61,6 +61,33 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// TestIDs looks names up, and takes numbers that nobody has a name for.
+func TestIDs(t *testing.T) {
+	img := open(t, config(ocispec.ImageConfig{}), lt.File("etc/passwd", passwd), lt.File("etc/group", group))
+	for _, c := range []struct {
+		name       string
+		user       uint32
+		userErr    error
+		group      uint32
+		groupError error
+	}{
+		{"root", 0, nil, 0, nil},
+		{"alice", 1000, nil, 0, ErrNoUser},
+		{"wheel", 0, ErrNoUser, 10, nil},
+		{"4711", 4711, nil, 4711, nil},
+		{"alice:wheel", 0, ErrNoUser, 0, ErrNoUser},
+		{"", 0, ErrNoUser, 0, ErrNoUser},
+		{"mallory", 0, ErrNoUser, 0, ErrNoUser},
+	} {
+		if u, err := UserID(img, c.name); !errors.Is(err, c.userErr) || err == nil && u != c.user {
+			t.Errorf("user %q: %d, %v", c.name, u, err)
+		}
+		if g, err := GroupID(img, c.name); !errors.Is(err, c.groupError) || err == nil && g != c.group {
+			t.Errorf("group %q: %d, %v", c.name, g, err)
+		}
+	}
+}
+
 // TestUserInTheTree looks accounts up where links in the image lead, and never
 // where they would lead on the host.
 func TestUserInTheTree(t *testing.T) {
