@@ -190,6 +190,7 @@ func (b *Builder) commit(key string) error {
 		return fmt.Errorf("cache: build %s: %w", key, err)
 	}
 	b.name = ""
+	b.store.note(KindSpace, key)
 	return nil
 }
 

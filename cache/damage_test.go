@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -200,31 +201,36 @@ func TestVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, name := range []string{"good", "bad"} {
+		if err := s.Pin(Pin{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	in := func(p string) string { return filepath.Join(dir, "v1", p) }
-	err := errors.Join(flip(in("objects/bad"), 2), flip(in("spaces/bad/data"), 10), flip(in("spaces/bad/data"), 600<<10),
+	err := errors.Join(flip(in("objects/bad"), 2), flip(in("pins/bad"), 2), flip(in("spaces/bad/data"), 10), flip(in("spaces/bad/data"), 600<<10),
 		flip(in("spaces/windows/aux"), 9))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for pass, wrong := range []map[string]bool{{"object bad": true, "space bad": true, "space windows": true}, {}} {
+	damaged := map[string]bool{"object bad": true, "space bad": true, "space windows": true, "pin bad": true}
+	for pass, x := range []struct {
+		repair bool
+		wrong  map[string]bool
+		seen   int
+	}{{false, damaged, 8}, {true, damaged, 8}, {true, nil, 6}, {false, nil, 6}} { // the object and the pin are gone
 		got, seen := map[string]bool{}, 0
-		if err := s.Verify(t.Context(), func(e Entry, err error) {
+		if err := s.Verify(t.Context(), x.repair, func(c Check) {
 			seen++
-			if err != nil {
-				got[string(e.Kind)+" "+e.Key] = errors.Is(err, ErrDamaged)
+			if c.Err != nil {
+				got[string(c.Kind)+" "+c.Key] = errors.Is(c.Err, ErrDamaged) && c.Repaired == x.repair
 			}
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if seen != 6-pass { // the object is gone
+		if seen != x.seen {
 			t.Errorf("pass %d: %d entries", pass, seen)
 		}
-		for k, v := range wrong {
-			if got[k] != v {
-				t.Errorf("pass %d: %s not found damaged", pass, k)
-			}
-		}
-		if len(got) != len(wrong) {
+		if !maps.Equal(got, x.wrong) {
 			t.Errorf("pass %d: found %v", pass, got)
 		}
 	}
@@ -233,7 +239,7 @@ func TestVerify(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.Verify(ctx, func(Entry, error) {}); !errors.Is(err, context.Canceled) {
+	if err := s.Verify(ctx, true, func(Check) {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

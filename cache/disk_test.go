@@ -52,9 +52,9 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("put: %v", err)
 	}
 	left(t, dir, "tmp", 0)
-	if err := s.Verify(t.Context(), func(e Entry, err error) {
-		if err != nil {
-			t.Errorf("%+v: %v", e, err)
+	if err := s.Verify(t.Context(), false, func(c Check) {
+		if c.Err != nil {
+			t.Errorf("%+v", c)
 		}
 	}); err != nil {
 		t.Error(err)
@@ -144,13 +144,16 @@ func TestBuildWithoutRoom(t *testing.T) {
 
 // There is no room for as much as a directory.
 func TestNoInodes(t *testing.T) {
-	dir := smallDisk(t, "1M,nr_inodes=6") // v1, four in it, and one for the root
+	dir := smallDisk(t, "1M,nr_inodes=7") // v1, five in it, and one for the root
 	c := uniform(4, 1000, 0)
 	s := open(t, dir, 0)
 	m := &maker{t: c}
 	sp := space(t, s, "k", c, m.fill)
 	expect(t, sp, whole(c), 0, 4000)
 	checkUnkept(t, s, unix.ENOSPC)
+	if err := s.Trouble(); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("trouble: %v", err)
+	}
 }
 
 // checkUnkept checks what a store does that can't be written to.

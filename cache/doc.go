@@ -25,6 +25,7 @@
 //	DIR/v1/spaces/KEY/data      the decoded space, sparse
 //	DIR/v1/spaces/KEY/marks     a header and one record per chunk (mark.go)
 //	DIR/v1/spaces/KEY/aux       decoding state kept by the Builder (aux.go)
+//	DIR/v1/pins/NAME            what is not evicted, an object's form (pin.go)
 //	DIR/v1/locks/KEY            who holds Store.Lock; there only while held
 //	DIR/v1/tmp/RANDOM           being made, being removed, or expelled from
 //	                            spaces while some process has it open
@@ -38,7 +39,7 @@
 //
 //	flock, shared, on spaces/KEY       a process has the space open
 //	flock, exclusive, on spaces/KEY    it is being emptied or repaired
-//	flock, exclusive, on spaces        a process evicts
+//	flock, exclusive, on spaces        a process evicts, or makes a pin known
 //	flock, exclusive, on tmp/RANDOM    its maker lives; else it is litter
 //	OFD lock on marks, claimBase+i     a process is fetching chunk i
 //	OFD lock on marks, storeBase+i     chunk i's data and mark are changing

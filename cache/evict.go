@@ -24,22 +24,22 @@ const (
 // the chunks of spaces that no process has open, the space that was used
 // longest ago first; then those of open spaces, longest unused first, which is
 // safe under their readers; last, what builders left beside closed spaces,
-// and with it what makes filling them cheap. Objects stay. Trim works
+// and with it what makes filling them cheap. Objects stay, and so do spaces that
+// are pinned: the store may take more than limit for them. Trim works
 // whatever the store's own limit is; one process evicts at a time.
 func (s *Store) Trim(ctx context.Context, limit int64) (freed int64, err error) {
 	s.sweep()
 	if s.Usage() <= limit {
 		return 0, nil
 	}
-	turn, err := s.spaces.sub(".")
+	// Without its turn it evicts all the same: chunks are locked one by one.
+	turn, err := s.evictorsTurn(ctx, evictWait)
 	if err != nil {
 		return 0, fmt.Errorf("cache: trim: %w", err)
 	}
 	defer turn.Close()
-	// Without its turn it evicts all the same: chunks are locked one by one.
-	poll(ctx, 5*time.Millisecond, evictWait, func() bool { return flock(turn.File, unix.LOCK_EX) })
 	before := s.Usage()
-	e := evictor{s: s, ctx: ctx, limit: limit, used: before}
+	e := evictor{s: s, ctx: ctx, limit: limit, used: before, pinned: s.pinned()}
 	for _, step := range []func(){e.emptyClosed, e.punchOpen, e.punchOpen, e.removeClosed} {
 		if e.enough() {
 			break
@@ -57,8 +57,9 @@ type evictor struct {
 	limit int64
 	used  int64 // on disk by now, about
 	// solid: the file system knows no holes, only whole files can go.
-	solid bool
-	hole  hole // the one being made
+	solid  bool
+	hole   hole // the one being made
+	pinned map[Item]bool
 }
 
 func (e *evictor) enough() bool { return e.used <= e.limit || e.ctx.Err() != nil }
@@ -70,11 +71,15 @@ type place struct {
 	used time.Time
 }
 
-// byAge lists the spaces in some directories, the one used longest ago first.
-func byAge(dirs ...dir) (all []place) {
+// byAge lists the spaces in some directories that may be evicted from, the one
+// used longest ago first.
+func (e *evictor) byAge(dirs ...dir) (all []place) {
 	for _, d := range dirs {
 		names, _ := d.names()
 		for _, n := range names {
+			if d == e.s.spaces && e.pinned[Item{KindSpace, n}] {
+				continue
+			}
 			if st, err := d.stat(n + "/marks"); err == nil && checkKey(n) == nil {
 				all = append(all, place{d, n, time.Unix(st.Mtim.Unix())})
 			}
@@ -86,7 +91,7 @@ func byAge(dirs ...dir) (all []place) {
 
 // emptyClosed takes chunks from spaces that nobody has open.
 func (e *evictor) emptyClosed() {
-	for _, x := range byAge(e.s.spaces) {
+	for _, x := range e.byAge(e.s.spaces) {
 		if e.enough() {
 			return
 		}
@@ -110,6 +115,9 @@ func (e *evictor) emptySpace(key string) {
 		if !e.solid {
 			return
 		}
+	}
+	for _, c := range coldest(0, p.marks) {
+		e.s.tally.evicted.Add(c.bytes)
 	}
 	if _, err := p.dir.stat("aux"); err == nil {
 		p.empty()
@@ -144,7 +152,7 @@ func (p *pair) empty() {
 func (e *evictor) punchOpen() {
 	var pairs []pair
 	var all []cold
-	for _, x := range byAge(e.s.spaces, e.s.temp) {
+	for _, x := range e.byAge(e.s.spaces, e.s.temp) {
 		if p, err := e.s.openPair(x.in, x.name, unix.LOCK_SH, 0); err == nil {
 			defer p.close()
 			all = append(all, coldest(len(pairs), p.marks)...)
@@ -158,7 +166,7 @@ func (e *evictor) punchOpen() {
 // removeClosed removes spaces that nobody has open, with all that is beside
 // their chunks.
 func (e *evictor) removeClosed() {
-	for _, x := range byAge(e.s.spaces) {
+	for _, x := range e.byAge(e.s.spaces) {
 		if e.enough() {
 			return
 		}

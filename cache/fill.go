@@ -97,6 +97,7 @@ func (sp *Space) fly(f *flight) {
 	for _, r := range sp.lacking(f) {
 		put := func(i int, p []byte) error { return sp.put(f, i, p) }
 		err := sp.fill(r.first, r.last, put)
+		sp.store.tally.filled(err)
 		switch {
 		case errors.Is(err, errEnough):
 			sp.sendBack(f, f.run)
@@ -134,8 +135,11 @@ func (sp *Space) lacking(f *flight) (runs []run) {
 			}
 			if sp.check(x, i, x.marks[at:], nil, 0) {
 				sp.sendBack(f, run{i, i + 1})
-			} else {
-				runs = add(runs, i)
+				continue
+			}
+			runs = add(runs, i)
+			if m := getMark(x.marks[at:], i); m.present() && readMark(sp.marks, i) == m { // and it was not evicted just now
+				sp.store.tally.damaged.Add(1)
 			}
 		}
 	}
@@ -184,7 +188,11 @@ func (sp *Space) put(f *flight, i int, p []byte) error {
 	if !mine {
 		return nil
 	}
-	kept := sp.keep(i, p) || sp.spare(f, i, p)
+	kept := sp.keep(i, p)
+	if !kept {
+		sp.store.tally.unkept.Add(int64(len(p)))
+		kept = sp.spare(f, i, p)
+	}
 	for !sp.release(f, i) {
 		sp.deliver(i, p)
 	}

@@ -37,11 +37,31 @@ func (s *Store) Get(key string) ([]byte, error) {
 	b, err := readObject(f)
 	if err != nil {
 		s.objects.remove(key)
+		s.tally.damaged.Add(1)
 		return nil, fmt.Errorf("cache: object %s: %w (%w)", key, err, fs.ErrNotExist)
 	}
+	s.note(KindObject, key)
 	// The modification time is the time of last use, to the hour.
 	if st, err := f.Stat(); err == nil && time.Since(st.ModTime()).Abs() > time.Hour {
 		s.objects.touch(key, time.Now())
+	}
+	return b, nil
+}
+
+// Peek is Get for who only looks: a damaged object is an ErrDamaged, and stays,
+// and the time of last use is left as it is.
+func (s *Store) Peek(key string) ([]byte, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	f, err := s.objects.open(key, unix.O_RDONLY)
+	if err != nil {
+		return nil, fmt.Errorf("cache: object %s: %w", key, err)
+	}
+	defer f.Close()
+	b, err := readObject(f)
+	if err != nil {
+		return nil, fmt.Errorf("cache: object %s: %w", key, err)
 	}
 	return b, nil
 }
@@ -79,18 +99,27 @@ func (s *Store) Put(key string, b []byte) error {
 	if len(b) > maxObject {
 		return fmt.Errorf("cache: object %s: %d bytes are too many: %w", key, len(b), fs.ErrInvalid)
 	}
-	f, name, err := s.tempFile()
-	if err != nil {
+	if err := s.putIn(s.objects, key, b); err != nil {
 		return fmt.Errorf("cache: object %s: %w", key, err)
+	}
+	s.note(KindObject, key)
+	return nil
+}
+
+// putIn makes a file of that name in d, with b and a trailer, at once.
+func (s *Store) putIn(d dir, name string, b []byte) error {
+	f, temp, err := s.tempFile()
+	if err != nil {
+		return err
 	}
 	defer f.Close()
 	err = writeObject(f, b)
 	if err == nil {
-		err = s.temp.move(name, s.objects, key)
+		err = s.temp.move(temp, d, name)
 	}
 	if err != nil {
-		s.temp.remove(name)
-		return fmt.Errorf("cache: object %s: %w", key, err)
+		s.temp.remove(temp)
+		return err
 	}
 	s.wrote(len(b))
 	return nil

@@ -29,6 +29,23 @@ func (s *Store) Present(key string) (n int64) {
 	}
 }
 
+// Written waits until what readers have been given by now is on disk, or could
+// not be put there: they don't wait for that.
+func (sp *Space) Written() {
+	w := &want{done: make(chan struct{})}
+	sp.mu.Lock()
+	for _, pd := range sp.pending { // once delivered, it is pending until it is written
+		w.left++
+		pd.by.waited++
+		pd.wants = append(pd.wants, w)
+	}
+	none := w.left == 0
+	sp.mu.Unlock()
+	if !none {
+		<-w.done
+	}
+}
+
 // Present calls yes for every chunk that is marked present: a hint, as all
 // marks are, until the chunk is read.
 func (sp *Space) Present(yes func(i int)) {

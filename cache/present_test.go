@@ -54,3 +54,20 @@ type pairs int
 func (p pairs) Len() int                  { return int(p) }
 func (p pairs) Bounds(i int) (s, e int64) { return int64(2 * i), int64(2*i + 2) }
 func (p pairs) At(off int64) int          { return int(off / 2) }
+
+// TestWritten waits for the disk, for which readers don't.
+func TestWritten(t *testing.T) {
+	dir, c := t.TempDir(), uniform(64, 64<<10, 0)
+	s := open(t, dir, 0)
+	for round := range 20 {
+		key := "k" + itoa(round)
+		sp := space(t, s, key, c, (&maker{t: c}).fill)
+		sp.Written()
+		expect(t, sp, whole(c), 0, sp.Size())
+		sp.Written()
+		if n := s.Present(key); n != sp.Size() {
+			t.Fatalf("round %d: %d of %d bytes", round, n, sp.Size())
+		}
+		sp.Close()
+	}
+}

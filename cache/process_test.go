@@ -301,9 +301,9 @@ func aftermath(t *testing.T, dir string) {
 	s := open(t, dir, 0)
 	left(t, dir, "tmp", 0)
 	left(t, dir, "locks", 0)
-	if err := s.Verify(t.Context(), func(e Entry, err error) {
-		if err != nil || e.InUse {
-			t.Errorf("%+v: %v", e, err)
+	if err := s.Verify(t.Context(), false, func(c Check) {
+		if c.Err != nil || c.InUse {
+			t.Errorf("%+v", c)
 		}
 	}); err != nil {
 		t.Error(err)

@@ -10,6 +10,7 @@ func (e *evictor) punch(all []cold, pairs ...pair) {
 		h.pair, h.run, h.around = pairs[c.in], c.run, c.run
 		freed, err := h.punch()
 		e.used -= freed
+		e.s.tally.evicted.Add(h.gone)
 		e.solid = err != nil
 	}
 }
@@ -22,6 +23,7 @@ type hole struct {
 	run
 	around   run   // the run and the absent chunks beside it
 	from, to int64 // where around lies, in data
+	gone     int64 // bytes of the chunks that were there
 	b        [3 * batch * markSize]byte
 	base     int // the chunk of b's first record
 }
@@ -29,6 +31,7 @@ type hole struct {
 // punch returns how many bytes that freed, about. The error is the file
 // system's, which may not know holes.
 func (h *hole) punch() (freed int64, err error) {
+	h.gone = 0
 	h.read()
 	h.widen()
 	if !h.lock() {
@@ -73,9 +76,10 @@ func (h *hole) lock() bool {
 // from and to.
 func (h *hole) clear() bool {
 	records := h.b[(h.first-h.base)*markSize : (h.last-h.base)*markSize]
-	found := false
+	found, gone := false, int64(0)
 	for i := h.first; i < h.last; i++ {
 		if m := h.mark(i); m.present() {
+			gone += int64(m.len)
 			if !found {
 				h.from = m.off
 			}
@@ -89,6 +93,9 @@ func (h *hole) clear() bool {
 	}
 	h.stretch()
 	_, err := h.marks.WriteAt(records, markOff(h.first))
+	if err == nil {
+		h.gone = gone
+	}
 	return err == nil
 }
 

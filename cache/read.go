@@ -56,6 +56,7 @@ func (sp *Space) ReadAt(p []byte, off int64) (int, error) {
 	}
 	first, last := sp.at(off, len(p))
 	missing := sp.cached(p, off, run{first, last}, nil)
+	sp.tallied(missing, off, len(p))
 	for try := 0; len(missing) > 0; try++ {
 		w := &want{p: p, off: off, hurry: try >= hurried}
 		if err := sp.demand(w, missing); err != nil {

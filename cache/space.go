@@ -41,6 +41,7 @@ type Space struct {
 	fill  Fill
 
 	pair                      // no files: everything goes through memory
+	nowhere   error           // why there are none
 	checked   []atomic.Uint32 // seq under which chunk i was last found right; 0 if never
 	unstamped atomic.Bool     // the marks can't be written to
 
@@ -76,7 +77,9 @@ func (s *Store) Space(key string, c Chunks, fill Fill) (*Space, error) {
 	sp.wide, _ = c.(Widener)
 	sp.pending = make(map[int]*pending)
 	sp.stopped, sp.stop = context.WithCancel(s.stopped)
-	if p, err := s.obtain(key, tilingOf(c), sp.size); err == nil {
+	p, err := s.obtain(key, tilingOf(c), sp.size)
+	if sp.nowhere = err; err == nil {
+		s.note(KindSpace, key)
 		sp.pair = p
 		sp.checked = make([]atomic.Uint32, sp.count)
 		p.dir.touch("marks", time.Now()) // eviction goes by it

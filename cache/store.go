@@ -26,7 +26,11 @@ type Options struct {
 // A Store is a cache directory. It is safe for concurrent use, in one process
 // and by several.
 type Store struct {
-	root, objects, spaces, locks, temp dir
+	root, objects, spaces, pins, locks, temp dir
+
+	used    sync.Map // of Item, see Used
+	tally   tally
+	trouble atomic.Pointer[error] // see Trouble
 
 	budget  budget
 	short   atomic.Int64
@@ -84,12 +88,34 @@ func (s *Store) open(path string) error {
 	for _, d := range []struct {
 		to   *dir
 		name string
-	}{{&s.objects, "objects"}, {&s.spaces, "spaces"}, {&s.locks, "locks"}, {&s.temp, "tmp"}} {
+	}{{&s.objects, "objects"}, {&s.spaces, "spaces"}, {&s.pins, "pins"}, {&s.locks, "locks"}, {&s.temp, "tmp"}} {
 		if *d.to, err = s.root.make(d.name); err != nil {
 			return notDirectory(err)
 		}
 	}
 	return nil
+}
+
+// Trouble says why the latest chunk that this Store wanted to write could not be
+// written: the disk is full, can't be written to, or has lost the files. It is
+// nil as long as all is well again, or has been; that Options.Limit left no room
+// is no trouble.
+func (s *Store) Trouble() error {
+	if err := s.trouble.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// fared notes how the latest write went.
+func (s *Store) fared(err error) {
+	if err == nil {
+		if s.trouble.Load() != nil { // else, there is no need to write to what all read
+			s.trouble.Store(nil)
+		}
+		return
+	}
+	s.trouble.Store(&err)
 }
 
 // Short returns the size of the spaces that this Store's Builders could keep no
@@ -109,7 +135,7 @@ func notDirectory(err error) error {
 func (s *Store) Close() error {
 	s.stop()
 	s.tasks.Wait()
-	for _, d := range []dir{s.root, s.objects, s.spaces, s.locks, s.temp} {
+	for _, d := range []dir{s.root, s.objects, s.spaces, s.pins, s.locks, s.temp} {
 		if d.File != nil {
 			d.Close()
 		}

@@ -10,13 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Kind is one of the two kinds of things a store keeps.
+// A Kind is one of the kinds of things a store keeps.
 type Kind string
 
 // The kinds.
 const (
 	KindObject Kind = "object"
 	KindSpace  Kind = "space"
+	KindPin    Kind = "pin" // only Verify speaks of these
 )
 
 // ErrInUse is the error of removing a space that is open somewhere.
@@ -29,12 +30,15 @@ type Entry struct {
 	Bytes int64     // on disk, as allocated blocks
 	Used  time.Time // last use: to the minute for a space, to the hour for an object
 	InUse bool      // for a space: some process has it open
+
+	Pinned bool // some Pin keeps it
 }
 
 // Entries lists what is in the store, objects first, by key. What others
 // remove meanwhile may be in it or not.
 func (s *Store) Entries() ([]Entry, error) {
 	var all []Entry
+	pinned := s.pinned()
 	for _, x := range []struct {
 		kind Kind
 		in   dir
@@ -46,6 +50,7 @@ func (s *Store) Entries() ([]Entry, error) {
 		slices.Sort(names)
 		for _, n := range names {
 			if e, ok := s.entry(x.kind, n); ok {
+				e.Pinned = pinned[Item{x.kind, n}]
 				all = append(all, e)
 			}
 		}
@@ -89,7 +94,7 @@ func (s *Store) inUse(key string) bool {
 func (s *Store) Usage() (n int64) {
 	seen := make(map[uint64]bool)
 	// tmp twice: spaces move to it, and from it, as we look.
-	for _, d := range []dir{s.temp, s.objects, s.spaces, s.temp} {
+	for _, d := range []dir{s.temp, s.objects, s.spaces, s.pins, s.temp} {
 		names, _ := d.names()
 		for _, name := range names {
 			if st, err := d.stat(name); err == nil && !seen[st.Ino] {
@@ -126,7 +131,7 @@ func (d dir) allocated(name string) int64 {
 	return n
 }
 
-// Remove removes an object or a space. The error is fs.ErrNotExist if there
+// Remove removes an object or a space, pinned or not. The error is fs.ErrNotExist if there
 // is none, ErrInUse if a process has the space open.
 func (s *Store) Remove(kind Kind, key string) error {
 	if err := checkKey(key); err != nil {

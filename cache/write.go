@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"os"
 	"time"
@@ -12,29 +13,45 @@ import (
 // keep writes chunk i, verified, to the disk, if it can be had and there is
 // room, and reports whether it did.
 func (sp *Space) keep(i int, p []byte) bool {
-	if !sp.onDisk() || int64(len(p)) > math.MaxUint32 || !sp.sound() || !sp.store.admit(len(p)) {
+	if err := sp.unsound(); err != nil {
+		sp.store.fared(err)
 		return false
 	}
-	n, ok := sp.write(i, p)
+	if int64(len(p)) > math.MaxUint32 || !sp.store.admit(len(p)) {
+		return false
+	}
+	n, err := sp.write(i, p)
 	sp.store.refund(len(p) - n)
-	return ok
+	sp.store.fared(err)
+	return err == nil
 }
 
-// sound reports whether the data file may be written to. Not if it was cut: to
+// unsound says why the data file may not be written to. Not if it was cut: to
 // write beyond its end would make zeros of what other readers know to be
 // present, while reads beyond the end just find nothing. Nor if it was
 // deleted: its bytes would count nowhere.
-func (sp *Space) sound() bool {
+func (sp *Space) unsound() error {
+	if !sp.onDisk() {
+		return sp.nowhere
+	}
 	var st unix.Stat_t
 	err := unix.Fstat(int(sp.data.Fd()), &st)
-	return err == nil && st.Nlink > 0 && st.Size >= sp.size
+	if err == nil && (st.Nlink == 0 || st.Size < sp.size) {
+		err = errUnsound
+	}
+	return err
 }
 
+var (
+	errUnsound  = errors.New("cache: its files were deleted or cut while they were open")
+	errLockedUp = errors.New("cache: another process holds on to what is to be written")
+)
+
 // write writes chunk i and its record. It returns how many bytes that took.
-func (sp *Space) write(i int, p []byte) (int, bool) {
+func (sp *Space) write(i int, p []byte) (int, error) {
 	from := int64(storeBase) + int64(i)
 	if !poll(sp.stopped, storePause, storeWait, func() bool { return lockRange(sp.marks, from, from+1) == nil }) {
-		return 0, false
+		return 0, errLockedUp
 	}
 	defer unlockRange(sp.marks, from, from+1)
 	start, _ := sp.c.Bounds(i)
@@ -46,9 +63,9 @@ func (sp *Space) write(i int, p []byte) (int, bool) {
 	}
 	if err != nil {
 		sp.drop(i, start, start+int64(n))
-		return 0, false
+		return 0, err
 	}
-	return n, true
+	return n, nil
 }
 
 // drop makes chunk i absent, and frees what was written of it. The store lock is

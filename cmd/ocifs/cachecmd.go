@@ -16,20 +16,22 @@ import (
 func cacheCommand() *cli.Command {
 	return group(&cli.Command{
 		Name:      "cache",
-		Usage:     "show, fill, verify and shrink the cache",
+		Usage:     "show, fill, pin, verify and shrink the cache",
 		ArgsUsage: "COMMAND",
 		Description: `The cache has, of layers that were opened, what was decoded of them, one entry
 for each layer however many images have it; and small things: manifests, tables of
 contents. All of it can be fetched again, so all of it may be removed, also while
-images are mounted. --cache-dir says which cache is meant.`,
+images are mounted; but what cache pin keeps stays. --cache-dir says which cache is meant.`,
 		UsageText: `
 $ ocifs cache du
-$ ocifs cache warm docker.io/library/python:3.13
+$ ocifs cache pin docker.io/library/python:3.13
 $ ocifs cache prune --older-than 72h --keep-size 10GiB`,
 	},
 		leaf(cacheLsCommand(), 0, 0),
 		leaf(cacheDuCommand(), 0, 0),
 		leaf(withKey(withView(cacheWarmCommand())), 1, 1),
+		leaf(withKey(withView(cachePinCommand())), 1, many),
+		leaf(cacheUnpinCommand(), 1, many),
 		leaf(cachePruneCommand(), 0, 0),
 		leaf(cacheVerifyCommand(), 0, 0),
 	)
@@ -43,6 +45,7 @@ type cached struct {
 	Size   int64     `json:"size"`             // on disk
 	Used   time.Time `json:"used"`             // last
 	InUse  bool      `json:"in_use"`           // some process has it open
+	Pinned bool      `json:"pinned"`           // cache pin keeps it
 	Images []string  `json:"images,omitempty"` // that were opened with it, by name
 }
 
@@ -53,8 +56,9 @@ type catalogue struct {
 	entries []cache.Entry
 	kept    []image.Kept
 	notes   map[string]image.Kept // the same, by key
-	images  map[string][]string   // names, by key of a layer
-	digests map[string]string     // of layers, by key
+	pins    []image.Pinned
+	images  map[string][]string // names, by key of a layer
+	digests map[string]string   // of layers, by key
 }
 
 // openCatalogue opens the cache and lists what is in it; close the store.
@@ -68,7 +72,10 @@ func openCatalogue(cc *cli.Context) (*catalogue, error) {
 		return nil, hint(err, "choose another cache with --cache-dir")
 	}
 	c := &catalogue{dir: dir, store: store, images: map[string][]string{}, digests: map[string]string{}, notes: map[string]image.Kept{}}
-	if c.entries, err = store.Entries(); err != nil {
+	if c.entries, err = store.Entries(); err == nil {
+		c.pins, err = image.ReadPins(store)
+	}
+	if err != nil {
 		store.Close()
 		return nil, err
 	}
@@ -95,10 +102,10 @@ func openCatalogue(cc *cli.Context) (*catalogue, error) {
 func (c *catalogue) entry(e cache.Entry) cached {
 	x := cached{
 		Kind: "layer", Key: e.Key, Digest: cmp.Or(c.digests[e.Key], image.Layer(e).String()),
-		Size: e.Bytes, Used: e.Used.UTC(), InUse: e.InUse, Images: slices.Clone(c.images[e.Key]),
+		Size: e.Bytes, Used: e.Used.UTC(), InUse: e.InUse, Pinned: e.Pinned, Images: slices.Clone(c.images[e.Key]),
 	}
-	if e.Kind == cache.KindObject {
-		x.Kind = "object"
+	if e.Kind != cache.KindSpace {
+		x.Kind = string(e.Kind)
 	}
 	slices.Sort(x.Images)
 	return x

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,7 +17,8 @@ func cacheDuCommand() *cli.Command {
 		Usage: "show what the cache takes on disk",
 		Description: `Shows what the cache takes on disk, and, of each image that was opened through it,
 what its layers take. A layer that several images have counts for each, so these
-may add up to more than all. OWN is what no other image has.`,
+may add up to more than all. OWN is what no other image has; PINNED is since when
+cache pin keeps it.`,
 		UsageText: `
 $ ocifs cache du`,
 		Flags:  []cli.Flag{jsonFlag()},
@@ -31,6 +33,8 @@ type cachedImage struct {
 	What   string `json:"what"` // is shown of it: a platform, or something else
 	Size   int64  `json:"size"` // on disk, of its layers
 	Own    int64  `json:"own"`  // of those that no other image has
+
+	Pinned time.Time `json:"pinned,omitzero"` // when
 }
 
 // A cacheUsage is what a cache takes, for JSON.
@@ -53,9 +57,13 @@ func cacheDu(_ context.Context, u *ui, cc *cli.Context, c *catalogue) error {
 		return nil
 	}
 	t := tabwriter.NewWriter(u.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SIZE\tOWN\tDIGEST\tPLATFORM\tIMAGE")
+	fmt.Fprintln(t, "SIZE\tOWN\tDIGEST\tPLATFORM\tPINNED\tIMAGE")
 	for _, i := range use.Images {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", bytesOf(i.Size), bytesOf(i.Own), shortDigest(i.Digest), quote(i.What), quote(i.Image))
+		pinned := "-"
+		if !i.Pinned.IsZero() {
+			pinned = i.Pinned.Format(time.DateOnly)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", bytesOf(i.Size), bytesOf(i.Own), shortDigest(i.Digest), quote(i.What), pinned, quote(i.Image))
 	}
 	return t.Flush()
 }
@@ -78,13 +86,18 @@ func (c *catalogue) usage() cacheUsage {
 	}
 	for _, k := range c.kept {
 		i := cachedImage{Image: k.Name, Digest: k.Digest.String(), What: k.What}
+		for _, p := range c.pins {
+			if p.Digest == k.Digest && p.What == k.What { // by whatever name
+				i.Pinned = p.Made
+			}
+		}
 		for _, l := range k.Layers {
 			i.Size += size[l.Space]
 			if shared[l.Space] == 1 {
 				i.Own += size[l.Space]
 			}
 		}
-		if i.Size > 0 {
+		if i.Size > 0 || !i.Pinned.IsZero() {
 			use.Images = append(use.Images, i)
 		}
 	}

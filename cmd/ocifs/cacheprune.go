@@ -20,8 +20,9 @@ func cachePruneCommand() *cli.Command {
 		Usage: "remove what is not needed from the cache",
 		Description: `Removes layers, and small things, whole: those that --older-than says, or what was
 used longest ago until --keep-size holds, or either, or --all. What a mount or
-another process has open stays, and is read on. What is removed is fetched again
-when it is needed; a layer without an index is then read through again.
+another process has open stays, and is read on; so does what cache pin keeps. What
+is removed is fetched again when it is needed; a layer without an index is then read
+through again.
 
 --cache-size of other commands is different: it removes parts of layers, and only
 as much as it must, while they run.`,
@@ -30,7 +31,7 @@ $ ocifs cache prune --older-than 72h
 $ ocifs cache prune --keep-size 10GiB --dry-run
 $ ocifs cache prune --all`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "remove all that no process has open"},
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "remove all that no process has open, and that is not pinned"},
 			&cli.StringFlag{Name: "older-than", Usage: "remove what was not used for `DURATION`, as in 72h or 30m"},
 			&cli.StringFlag{Name: "keep-size", Usage: "remove what was used longest ago until the cache takes at most `SIZE`"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "remove nothing: only tell what would go"},
@@ -72,7 +73,7 @@ func pruningOf(cc *cli.Context, now time.Time) (p pruning, err error) {
 func (p pruning) choose(entries []cache.Entry, used int64) (gone []cache.Entry) {
 	slices.SortStableFunc(entries, func(a, b cache.Entry) int { return a.Used.Compare(b.Used) })
 	for _, e := range entries {
-		if !e.InUse && (p.all || e.Used.Before(p.before) || p.keep >= 0 && used > p.keep) {
+		if !e.InUse && !e.Pinned && (p.all || e.Used.Before(p.before) || p.keep >= 0 && used > p.keep) {
 			gone = append(gone, e)
 			used -= e.Bytes
 		}
@@ -84,6 +85,9 @@ func cachePrune(ctx context.Context, u *ui, cc *cli.Context, c *catalogue) error
 	p, err := pruningOf(cc, time.Now())
 	if err != nil {
 		return err
+	}
+	if p.all && len(c.pins) > 0 {
+		u.note("%s pinned, and stays; ocifs cache unpin lets it go", plural(len(c.pins), "image is", "images are"))
 	}
 	removed, freed := []cached{}, int64(0)
 	left := map[string]bool{} // layers

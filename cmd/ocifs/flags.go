@@ -88,9 +88,9 @@ func plainUsage(err error) string {
 var noEnv = map[string]bool{
 	"all": true, "lazy": true, "format": true, "level": true, "out": true, "to": true, "local": true, "dry-run": true, "dir": true,
 	"all-platforms": true, "compose": true, "subpath": true, "artifact-type": true, "depth": true, "table": true,
-	"older-than": true, "keep-size": true, "watch": true, "record-trace": true, "prefetch": true,
+	"repair": true, "older-than": true, "keep-size": true, "watch": true, "record-trace": true, "prefetch": true,
 	// of those that look inside
-	"name": true, "iname": true, "path": true, "type": true, "size": true, "perm": true, "uid": true, "gid": true,
+	"name": true, "iname": true, "path": true, "type": true, "size": true, "perm": true, "uid": true, "gid": true, "group": true,
 	"newer": true, "xattr": true, "layer": true, "max-depth": true, "print0": true, "summarize": true, "by-layer": true,
 	"archive": true, "force": true, "output": true, "ignore": true, "exit-code": true, "limit": true, "full": true, "no-trunc": true,
 	// of those that make containers

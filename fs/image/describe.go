@@ -31,7 +31,7 @@ type Description struct {
 // media type as far as anybody says it. Only Name, Root and RawRoot are set.
 func ReadRoot(ctx context.Context, src *fetch.Source, store *cache.Store, o Options) (*Description, error) {
 	r := &resolver{src: src, store: store, warn: o.warn}
-	d, err := src.Resolve(ctx)
+	d, err := r.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -36,14 +36,19 @@ const (
 // keep notes that the image was opened. An error would tell of a cache that
 // can't be written to, of which others tell.
 func (m *Image) keep(store *cache.Store) {
-	k := Kept{Name: m.manifest.Name, Digest: m.manifest.Descriptor.Digest, What: m.what}
-	for _, l := range m.layers {
-		k.Layers = append(k.Layers, KeptLayer{l.desc.Digest, l.desc.Size, l.key})
-	}
+	k := m.kept()
 	b, err := json.Marshal(k)
 	if err == nil && len(b) <= maxKept {
 		store.Put(fmt.Sprintf("%s%x", keptPrefix, sha256.Sum256([]byte(k.Name+"\n"+k.Digest.String()+"\n"+k.What))), b)
 	}
+}
+
+func (m *Image) kept() Kept {
+	k := Kept{Name: m.manifest.Name, Digest: m.manifest.Descriptor.Digest, What: m.what}
+	for _, l := range m.layers {
+		k.Layers = append(k.Layers, KeptLayer{l.desc.Digest, l.desc.Size, l.key})
+	}
+	return k
 }
 
 // ReadKept reads the note that the entry of a cache is; false if it is none.
@@ -51,7 +56,7 @@ func ReadKept(store *cache.Store, e cache.Entry) (k Kept, ok bool) {
 	if e.Kind != cache.KindObject || !strings.HasPrefix(e.Key, keptPrefix) || e.Bytes > 2*maxKept {
 		return k, false
 	}
-	b, err := store.Get(e.Key)
+	b, err := store.Peek(e.Key)
 	return k, err == nil && len(b) <= maxKept && json.Unmarshal(b, &k) == nil && k.Digest.Validate() == nil
 }
 

@@ -19,21 +19,7 @@ const prefetchRun = 4 << 20
 // request for each file would wait for each. What can't be fetched is an error,
 // which reading the file would meet, too.
 func (m *Image) Prefetch(ctx context.Context, files iter.Seq[tree.Node]) error {
-	wanted := make([]bits, len(m.layers))
-	for n := range files {
-		d := m.tree.Data(n)
-		size := d.Stored()
-		if size == 0 || d.Layer >= len(m.layers) {
-			continue
-		}
-		toc := m.layers[d.Layer].toc
-		if wanted[d.Layer] == nil {
-			wanted[d.Layer] = make(bits, toc.Len()/64+1)
-		}
-		for i, last := toc.At(d.Off), toc.At(d.Off+size-1); i <= last; i++ {
-			wanted[d.Layer].set(i)
-		}
-	}
+	wanted := wantedOf(m.tree, m.layers, files)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(building)
 	for i, l := range m.layers {
@@ -42,6 +28,26 @@ func (m *Image) Prefetch(ctx context.Context, files iter.Seq[tree.Node]) error {
 		}
 	}
 	return g.Wait()
+}
+
+// wantedOf are the chunks that files are in, by layer; nil where there are none.
+func wantedOf(t *tree.Tree, layers []*layer, files iter.Seq[tree.Node]) []bits {
+	wanted := make([]bits, len(layers))
+	for n := range files {
+		d := t.Data(n)
+		size := d.Stored()
+		if size == 0 || d.Layer >= len(layers) {
+			continue
+		}
+		toc := layers[d.Layer].toc
+		if wanted[d.Layer] == nil {
+			wanted[d.Layer] = make(bits, toc.Len()/64+1)
+		}
+		for i, last := toc.At(d.Off), toc.At(d.Off+size-1); i <= last; i++ {
+			wanted[d.Layer].set(i)
+		}
+	}
+	return wanted
 }
 
 // prefetch fetches those of the chunks that the cache doesn't have.

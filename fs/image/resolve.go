@@ -62,7 +62,7 @@ type resolver struct {
 
 // root is what the source's reference points at.
 func (r *resolver) root(ctx context.Context) (*document, error) {
-	d, err := r.src.Resolve(ctx)
+	d, err := r.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
