@@ -61,7 +61,12 @@ type failure struct {
 	Hints []string
 }
 
+// problem is the failure on this side of the pipe. A Ctrl-C that has reached
+// the other side first is one here, too.
 func (f *failure) problem() error {
+	if f.Code > exitSignal {
+		return interrupted{syscall.Signal(f.Code - exitSignal)}
+	}
 	return &problem{err: errors.New(f.Text), code: f.Code, hints: f.Hints}
 }
 

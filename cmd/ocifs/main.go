@@ -24,10 +24,8 @@ import (
 )
 
 func main() {
-	ctx, stop := withSignals(context.Background())
-	code := run(ctx, os.Args)
-	stop()
-	os.Exit(code)
+	ctx := withSignals(context.Background())
+	os.Exit(run(ctx, os.Args))
 }
 
 // run does what the command line says and returns the exit code.

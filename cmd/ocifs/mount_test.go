@@ -400,7 +400,8 @@ func TestRegistryErrors(t *testing.T) {
 }
 
 // TestMountInterruptedEarly sends Ctrl-C to a mount in the background and to its
-// daemon, at any moment of their beginning: it is the one word there is to say.
+// daemon, at any moment of their beginning: it is the one word there is to say,
+// or the mount is there.
 func TestMountInterruptedEarly(t *testing.T) {
 	needFUSE(t)
 	w := newWorld(t)
@@ -422,6 +423,7 @@ func TestMountInterruptedEarly(t *testing.T) {
 		case code != exitSignal+int(syscall.SIGINT) || errs.String() != "ocifs: interrupted\n":
 			t.Errorf("exit code %d, %q, %q", code, out.String(), errs.String())
 		}
+		w.eventually(fmt.Sprintf("nothing to be mounted: %v, %q, %q", cmd.ProcessState, out.String(), errs.String()), func() bool { return !w.mounted() })
 	}
 	w.nothingLeft()
 }

@@ -24,27 +24,19 @@ func endings() []os.Signal {
 }
 
 // withSignals is a context that ends at the first SIGINT, SIGTERM or SIGHUP,
-// with an interrupted as its cause.
-func withSignals(parent context.Context) (context.Context, func()) {
+// with an interrupted as its cause. They are caught until the process ends: one
+// that comes when all is done, and has been said, doesn't change how it ends.
+func withSignals(parent context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(parent)
 	c := make(chan os.Signal, 1)
 	probeProcesses()
 	signal.Notify(c, endings()...)
-	done := make(chan struct{})
 	go func() {
-		defer close(done)
-		select {
-		case s := <-c:
-			signal.Stop(c) // a second one ends the process, unless serve waits for it
-			cancel(interrupted{s.(syscall.Signal)})
-		case <-ctx.Done():
-		}
+		s := <-c
+		signal.Stop(c) // a second one ends the process, unless serve waits for it
+		cancel(interrupted{s.(syscall.Signal)})
 	}()
-	return ctx, func() {
-		signal.Stop(c)
-		cancel(nil)
-		<-done
-	}
+	return ctx
 }
 
 // probeProcesses has package os find out what it can do with processes, before
