@@ -162,7 +162,8 @@ func TestFrameWithoutRoom(t *testing.T) {
 		puts += made
 	}
 	calls := m.calls()
-	if most := n/4 + n/4*2 + n/4*3 + n; len(calls) > 4 || puts > most {
+	// A quarter, two, three and all; and a flight goes on a bit where its reader is slow to come for more.
+	if most := 3 * n; len(calls) > 4 || puts > most {
 		t.Errorf("made by %d fills, %d chunks of %d; want 4 and %d at most", len(calls), puts, n, most)
 	}
 }
