@@ -620,13 +620,13 @@ func TestPushSlowCommit(t *testing.T) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			r.Body = io.NopCloser(bytes.NewReader(body))
-			time.Sleep(6 * time.Second)
+			time.Sleep(5 * time.Second)
 			next.ServeHTTP(w, r)
 		})
 	})))
 	o := fetch.Options{Retry: impatient}
-	o.Retry.Stall = 5 * time.Second // of which a loaded machine takes some to send a little
-	u := pushable(t, noise(1<<20), nil)
+	o.Retry.Stall = 4 * time.Second // of which a loaded machine takes some to send a little
+	u := pushable(t, noise(16<<20), nil) // which a registry may take 4 s more to store
 	reg.PutBlob("", []byte(`{}`))
 	_, err := open(t, reg.Host+"/a/b:t", o).Push(context.Background(), u)
 	checkErr(t, err, nil)
