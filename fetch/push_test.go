@@ -625,7 +625,7 @@ func TestPushSlowCommit(t *testing.T) {
 		})
 	})))
 	o := fetch.Options{Retry: impatient}
-	o.Retry.Stall = 4 * time.Second // of which a loaded machine takes some to send a little
+	o.Retry.Stall = 4 * time.Second      // of which a loaded machine takes some to send a little
 	u := pushable(t, noise(16<<20), nil) // which a registry may take 4 s more to store
 	reg.PutBlob("", []byte(`{}`))
 	_, err := open(t, reg.Host+"/a/b:t", o).Push(context.Background(), u)
