@@ -29,7 +29,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VE
 GOTEST  := go test $V -shuffle=on -count=1 -timeout 10m
 UNIT     = $$(go list ./... | grep -v -e '/fs$$' -e '/tests$$')
 
-.PHONY: help build demo check lint test race fuse e2e arrows fuzz cross bench benchcmp bench-peers cover tools install install-built uninstall dist deb repro clean
+.PHONY: help build demo check lint test race fuse e2e arrows fuzz cross bench benchcmp bench-peers cover tools install install-built uninstall dist debian LICENSES deb repro clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,6 +128,9 @@ install-built:
 	  ln -srf $(DESTDIR)$(PREFIX)/bin/ocifs $(DESTDIR)$(SBINDIR)/mount.$$t
 	done
 	bin/ocifs man --dir $(DESTDIR)$(PREFIX)/share/man
+	for t in fuse.ocifs fuse3.ocifs; do
+	  echo .so man8/mount.ocifs.8 > $(DESTDIR)$(PREFIX)/share/man/man8/mount.$$t.8
+	done
 	install -D -m 0644 cmd/ocifs/completion/ocifs.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ocifs
 	install -D -m 0644 cmd/ocifs/completion/ocifs.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ocifs
 	install -D -m 0644 cmd/ocifs/completion/ocifs.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ocifs.fish
@@ -138,12 +141,22 @@ install-built:
 uninstall: ## what install has put below PREFIX and SBINDIR
 	rm -f $(DESTDIR)$(SBINDIR)/mount.{ocifs,fuse.ocifs,fuse3.ocifs}
 	cd $(DESTDIR)$(PREFIX)
-	rm -f bin/ocifs share/man/man1/ocifs.1 share/man/man1/ocifs-*.1 share/man/man8/mount.ocifs.8
+	rm -f bin/ocifs share/man/man1/ocifs.1 share/man/man1/ocifs-*.1 share/man/man8/mount.{ocifs,fuse.ocifs,fuse3.ocifs}.8
 	rm -f share/bash-completion/completions/ocifs share/zsh/site-functions/_ocifs share/fish/vendor_completions.d/ocifs.fish
 	rm -f lib/systemd/{system,user}/ocifs@.service
 
+# What is linked into the binary is others' work, whose licences go with it.
+LICENSES: build
+	@go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}}@{{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/ocifs | LC_ALL=C sort -u > bin/modules
+	echo "std $$(go env GOROOT)" >> bin/modules
+	while read -r module dir; do
+	  for f in $$(find $$dir -maxdepth 1 -type f -iregex '.*/\(licen[cs]e\|copying\|notice\|copyright\)[^/]*' | LC_ALL=C sort); do
+	    printf '==== %s: %s\n\n' $$module $${f##*/} && cat $$f && echo
+	  done
+	done < bin/modules > bin/LICENSES
+
 # Below bin/dist, ARCH/ has the tree that is packed, with PREFIX=/usr.
-dist: build ## bin/dist: a .tar.gz and a .deb for each of ARCHES
+dist: build LICENSES ## bin/dist: a .tar.gz and a .deb for each of ARCHES
 	umask 022
 	rm -rf bin/dist
 	for a in $(ARCHES); do
@@ -151,20 +164,30 @@ dist: build ## bin/dist: a .tar.gz and a .deb for each of ARCHES
 	  GOOS=linux GOARCH=$$a $(GOBUILD) -o $$d/ocifs ./cmd/ocifs
 	  $(MAKE) -s install-built BINARY=$$d/ocifs PREFIX=/usr SBINDIR=/usr/sbin DESTDIR=$$d/root
 	  gzip -9n $$d/root/usr/share/man/man?/*
-	  install -D -m 0644 LICENSE $$d/root/usr/share/doc/ocifs/copyright
-	  install -m 0644 README.md docs/recipes.md $$d/root/usr/share/doc/ocifs
+	  install -D -m 0644 -t $$d/root/usr/share/doc/ocifs LICENSE README.md docs/recipes.md bin/LICENSES
+	  gzip -9n $$d/root/usr/share/doc/ocifs/LICENSES
 	  tar -C $$d/root --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner -c usr |
 	    gzip -9n > bin/dist/ocifs_$(DEBVERSION)_linux_$$a.tar.gz
-	  deb=$${a/ppc64le/ppc64el}
-	  mv $$d/root/usr/share/zsh/{site-functions,vendor-completions} # where Debian's zsh looks
-	  mkdir $$d/root/DEBIAN
-	  sed -e 's/@VERSION@/$(DEBVERSION)/' -e "s/@ARCH@/$$deb/" \
-	    -e "s/@SIZE@/$$(du -ks --apparent-size $$d/root | cut -f1)/" cmd/ocifs/system/control > $$d/root/DEBIAN/control
-	  SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) dpkg-deb --root-owner-group -Zxz --build $$d/root bin/dist/ocifs_$(DEBVERSION)_$$deb.deb >/dev/null
+	  $(MAKE) -s debian ROOT=$$d/root DEBARCH=$${a/ppc64le/ppc64el}
 	  rm -r $$d
 	done
 	cd bin/dist
 	sha256sum *.tar.gz *.deb | tee SHA256SUMS
+
+# ROOT is what a .tar.gz has; a .deb has it Debian's way.
+debian:
+	doc=$(ROOT)/usr/share/doc/ocifs
+	rm $$doc/LICENSE # base-files has it
+	install -m 0644 cmd/ocifs/system/copyright $$doc
+	printf 'ocifs ($(DEBVERSION)) unstable; urgency=medium\n\n  * See the commits.\n\n -- %s  %s\n' \
+	  "$$(sed -n 's/^Maintainer: //p' cmd/ocifs/system/control)" "$$(LC_ALL=C date -uRd @$(SOURCE_DATE_EPOCH))" | gzip -9n > $$doc/changelog.gz
+	install -D -m 0644 cmd/ocifs/system/lintian-overrides $(ROOT)/usr/share/lintian/overrides/ocifs
+	mv $(ROOT)/usr/share/zsh/{site-functions,vendor-completions} # where Debian's zsh looks
+	mkdir $(ROOT)/DEBIAN
+	(cd $(ROOT) && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum > DEBIAN/md5sums)
+	sed -e 's/@VERSION@/$(DEBVERSION)/' -e "s/@ARCH@/$(DEBARCH)/" \
+	  -e "s/@SIZE@/$$(du -ks --apparent-size $(ROOT)/usr | cut -f1)/" cmd/ocifs/system/control > $(ROOT)/DEBIAN/control
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) dpkg-deb --root-owner-group -Zxz --build $(ROOT) bin/dist/ocifs_$(DEBVERSION)_$(DEBARCH).deb >/dev/null
 
 deb: ## bin/dist: a .deb for this machine
 	$(MAKE) dist ARCHES=$$(go env GOHOSTARCH)
