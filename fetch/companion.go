@@ -38,17 +38,29 @@ func (s *Source) Companion(ctx context.Context, suffix string) (ocispec.Descript
 // maxTag is how long a tag may be (distribution-spec, "Pulling manifests").
 const maxTag = 128
 
-// SignatureTag is where cosign keeps the signatures of the manifest with the
-// digest d, in the manner of Companion: under a tag made of that digest.
-func (s *Source) SignatureTag(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+// What cosign keeps under tags made of a manifest's digest, by their ends.
+const (
+	CosignSignatures   = ".sig"
+	CosignAttestations = ".att"
+	CosignSBOM         = ".sbom"
+)
+
+// CosignTag is the tag under which cosign keeps what belongs to the manifest
+// with a digest; kind is one of the above.
+func CosignTag(d digest.Digest, kind string) string {
+	return d.Algorithm().String() + "-" + d.Encoded() + kind
+}
+
+// Cosign resolves that tag, in the manner of Companion.
+func (s *Source) Cosign(ctx context.Context, d digest.Digest, kind string) (ocispec.Descriptor, error) {
 	if err := checkDigest(d); err != nil {
 		return ocispec.Descriptor{}, s.explain(err)
 	}
-	tag := d.Algorithm().String() + "-" + d.Encoded() + ".sig"
+	tag := CosignTag(d, kind)
 	if len(tag) > maxTag { // of SHA-512: no registry can have it
 		return ocispec.Descriptor{}, s.explain(fmt.Errorf("%w: a tag of %d characters", ErrNotFound, len(tag)))
 	}
-	return s.neighbour(ctx, tag, "signatures under the tag "+tag)
+	return s.neighbour(ctx, tag, "what cosign keeps under the tag "+tag)
 }
 
 func (s *Source) neighbour(ctx context.Context, tag, what string) (d ocispec.Descriptor, err error) {

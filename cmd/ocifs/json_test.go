@@ -24,11 +24,12 @@ func TestJSONDocumented(t *testing.T) {
 		}
 	}
 	w := newWorld(t)
-	lt.WriteLayout(t, w.in("layout"), testImage(), otherImage())
+	signatures := lt.Artifact{Tag: strings.Replace(digestOf(testImage()), ":", "-", 1) + ".sig", Blobs: []lt.Blob{{MediaType: "x/y", Annotations: map[string]string{"predicateType": "z"}}}}
+	lt.WriteLayout(t, w.in("layout"), testImage(), otherImage(), signatures)
 	other := strings.TrimSuffix(w.ref, ":t") + ":u"
 	for _, line := range []string{
 		"ls REF odd etc", "find REF", "tree REF", "stat REF usr/bin/ping odd/\xff dev/null", "du REF", "du --by-layer REF", "diff REF " + other,
-		"cp REF /usr new", "export REF -o x.tar", "layers REF", "history REF", "platforms REF", "digest REF", "tags REF",
+		"cp REF /usr new", "export REF -o x.tar", "layers REF", "history REF", "platforms REF", "digest REF", "tags REF", "referrers REF",
 		"cache warm REF", "cache ls", "cache du", "cache verify", "cache prune --all",
 	} {
 		var v map[string]any

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -26,8 +27,10 @@ layout, by reading what its index.json lists. The platforms of an image index
 have their own, among them the attestations that BuildKit lists beside them;
 those that have none are not shown.
 
-Each of them has been read, and does name what it is shown below. Any of them
-can be mounted, or looked into, as IMAGE@DIGEST.`,
+Each of them has been read, and does name what it is shown below, but for what
+cosign keeps under tags made of the digest (.sig, .att, .sbom): that it belongs
+there, only the tag says. Any of them can be mounted, or looked into, as
+IMAGE@DIGEST.`,
 		UsageText: `
 $ ocifs referrers ghcr.io/o/r:v2
 $ ocifs referrers --table --artifact-type application/vnd.dev.sigstore.bundle.v0.3+json alpine
@@ -86,6 +89,7 @@ type referredInfo struct {
 	Platform     string            `json:"platform,omitempty"`
 	ArtifactType string            `json:"artifact_type,omitempty"`
 	Attestation  bool              `json:"attestation,omitempty"` // listed beside what it is about, without a subject
+	Tag          string            `json:"tag,omitempty"`         // that cosign makes of the digest of what it is about
 	Predicates   []string          `json:"predicates,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
 	Referrers    []referredInfo    `json:"referrers"`
@@ -94,7 +98,7 @@ type referredInfo struct {
 
 func referredOf(n *image.Referred) referredInfo {
 	i := referredInfo{
-		descriptorInfo: infoOf(n.Descriptor), ArtifactType: n.ArtifactType, Attestation: n.Attestation,
+		descriptorInfo: infoOf(n.Descriptor), ArtifactType: n.ArtifactType, Attestation: n.Attestation, Tag: n.Tag,
 		Predicates: n.Predicates, Annotations: n.Annotations, Referrers: []referredInfo{},
 	}
 	if p := n.Descriptor.Platform; p != nil && !n.Attestation {
@@ -139,6 +143,9 @@ func kindOf(n *image.Referred) string {
 	}
 	if len(n.Predicates) > 0 {
 		kind += " (" + strings.Join(n.Predicates, ", ") + ")"
+	}
+	if n.Tag != "" {
+		kind += " (tag …" + filepath.Ext(n.Tag) + ")"
 	}
 	return printable(kind)
 }

@@ -7,6 +7,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	lt "ocifs.dev/ocifs/tests/layertest"
+	"ocifs.dev/ocifs/tests/registrytest"
 )
 
 // TestReferrers shows what refers to an image, and to that in turn.
@@ -60,6 +61,48 @@ func TestReferrers(t *testing.T) {
 	}
 	w.fails(exitUsage, "--depth is at least 1", "referrers", "--depth=0", ref)
 	w.fails(exitUsage, "only one of --table and --json", "referrers", "--table", "--json", ref)
+}
+
+// TestReferrersCosign shows what cosign keeps under tags, once, in every kind of
+// registry and in a layout.
+func TestReferrersCosign(t *testing.T) {
+	w := newWorld(t)
+	m := lt.Image{Tag: "t", Layers: []lt.Layer{lt.GzipLayer(lt.Tar(lt.File("f", "")))}}
+	tag := strings.Replace(digestOf(m), ":", "-", 1)
+	under := func(kind, mediaType string, subject lt.Document, annotations map[string]string) lt.Artifact {
+		return lt.Artifact{Tag: tag + kind, Subject: subject, Config: lt.Blob{MediaType: ocispec.MediaTypeImageConfig, Body: []byte("{}")},
+			Blobs: []lt.Blob{{MediaType: mediaType, Body: []byte(kind), Annotations: annotations}}}
+	}
+	const simple, dsse = "application/vnd.dev.cosign.simplesigning.v1+json", "application/vnd.dsse.envelope.v1+json"
+	sig := under(".sig", simple, nil, nil)
+	att := under(".att", dsse, nil, map[string]string{"predicateType": "https://slsa.dev/provenance/v1"})
+	sbom := under(".sbom", "text/spdx+json", m, nil) // has a subject, too
+	lt.WriteLayout(t, w.in("refs"), m, sig, att, sbom)
+	places := map[string]string{"layout": "oci:" + w.in("refs") + ":t"}
+	for name, api := range map[string]bool{"API": true, "tag": false} {
+		reg := registrytest.Start(t, registrytest.Options{Referrers: registrytest.ReferrersAPI{API: api}})
+		if err := reg.PushLayout("app", "", w.in("refs")); err != nil {
+			t.Fatal(err)
+		}
+		places[name] = reg.Host + "/app:t"
+	}
+	for name, ref := range places {
+		lines := []string{ref + "  " + digestOf(m)}
+		if name == "tag" { // nobody has written the list of referrers
+			lines = append(lines, "├── "+simple+" (tag ….sig)  "+digestOf(sig), "├── "+dsse+" (https://slsa.dev/provenance/v1) (tag ….att)  "+digestOf(att),
+				"└── text/spdx+json (tag ….sbom)  "+digestOf(sbom))
+		} else {
+			lines = append(lines, "├── "+ocispec.MediaTypeImageConfig+"  "+digestOf(sbom),
+				"├── "+simple+" (tag ….sig)  "+digestOf(sig), "└── "+dsse+" (https://slsa.dev/provenance/v1) (tag ….att)  "+digestOf(att))
+		}
+		if got, want := w.ok("referrers", ref), strings.Join(lines, "\n")+"\n"; got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+		}
+		var doc struct{ Referrers []referredInfo }
+		if w.decode(&doc, "referrers", "--json", "--artifact-type="+simple, ref); len(doc.Referrers) != 1 || doc.Referrers[0].Tag != tag+".sig" {
+			t.Errorf("%s: %+v", name, doc)
+		}
+	}
 }
 
 // TestViews looks at images in other ways than whole.

@@ -23,6 +23,9 @@ type Referred struct {
 	// Attestation says that it is listed in the same image index as what it
 	// refers to, as BuildKit does, and has no subject.
 	Attestation bool
+	// Tag, if not "", is the one that cosign makes of the digest of what this
+	// belongs to. It has no subject, and nothing else says what it belongs to.
+	Tag string
 	// Predicates are the types of what is attested, by in-toto statements.
 	Predicates []string
 
@@ -45,11 +48,11 @@ type ReferrersOptions struct {
 }
 
 // Referrers finds what refers to what src's reference points at: by subject, in
-// the registry's referrers API, its fallback tag or a layout's index, and, in
-// an image index, as an attestation. The manifests of an image index have their
-// own; with o.Platform, only those for that platform are asked for. One request
-// or two for each manifest, and one for each referrer that isn't in store. What
-// doesn't refer to what it is listed for, or is gone, is left out with a warning.
+// the registry's referrers API, its fallback tag or a layout's index; in an
+// image index, as an attestation; and under the tags that cosign makes of the
+// digest. The manifests of an image index have their own; with o.Platform, only
+// those for that platform are asked for. Four requests or five for each manifest,
+// and one for each referrer that isn't in store. What doesn't refer to what it is listed for, or is gone, is left out with a warning.
 func Referrers(ctx context.Context, src *fetch.Source, store *cache.Store, o Options, want ReferrersOptions) (*Referred, error) {
 	w := &referrerWalk{r: &resolver{src: src, store: store, warn: o.warn}, want: want}
 	if w.want.Depth == 0 || w.want.Depth > maxReferredDepth {
@@ -60,7 +63,7 @@ func Referrers(ctx context.Context, src *fetch.Source, store *cache.Store, o Opt
 		return nil, err
 	}
 	n := referredOf(root)
-	if n.Referrers, err = w.walk(ctx, root.desc, 1); err != nil {
+	if n.Referrers, err = w.direct(ctx, root.desc); err != nil {
 		return nil, err
 	}
 	if root.index != nil {
@@ -80,6 +83,15 @@ type referrerWalk struct {
 	want ReferrersOptions
 	n    int  // read so far
 	full bool // there are more than may be
+}
+
+// direct finds all that refers to an image, and what refers to that.
+func (w *referrerWalk) direct(ctx context.Context, image ocispec.Descriptor) ([]*Referred, error) {
+	found, err := w.walk(ctx, image, 1)
+	if err != nil {
+		return nil, err
+	}
+	return w.cosigned(ctx, image, found)
 }
 
 // walk finds what has subject as its own, and what refers to that.
@@ -154,7 +166,7 @@ func (w *referrerWalk) manifests(ctx context.Context, doc *document, o Options) 
 			break
 		}
 		n := &Referred{Descriptor: d, ArtifactType: d.ArtifactType, Annotations: d.Annotations}
-		if n.Referrers, err = w.walk(ctx, d, 1); err != nil {
+		if n.Referrers, err = w.direct(ctx, d); err != nil {
 			return nil, err
 		}
 		attested, err := w.attestations(ctx, doc.index.Manifests, d.Digest)
@@ -204,7 +216,7 @@ func referredOf(doc *document) *Referred {
 		n.ArtifactType = artifactType(doc.manifest)
 	}
 	for _, l := range doc.manifest.Layers {
-		if p := l.Annotations[predicateNote]; p != "" {
+		if p := cmp.Or(l.Annotations[predicateNote], l.Annotations[notePredicate]); p != "" {
 			n.Predicates = append(n.Predicates, p)
 		}
 	}

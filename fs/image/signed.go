@@ -152,7 +152,7 @@ func (v *verifier) referrers(ctx context.Context, d ocispec.Descriptor) ([]ocisp
 }
 
 func (v *verifier) tagged(ctx context.Context, d ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	at, err := v.r.src.SignatureTag(ctx, d.Digest)
+	at, err := v.r.src.Cosign(ctx, d.Digest, fetch.CosignSignatures)
 	if errors.Is(err, fetch.ErrNotFound) {
 		return nil, nil
 	}
