@@ -206,6 +206,18 @@ func TestDistributionPush(t *testing.T) {
 	checkErr(t, err, nil)
 	list(artifacts[2], last)
 
+	tag := open(t, host+"/a/b:"+tagOf(d), fetch.Options{})
+	for _, a := range []ocispec.Descriptor{artifacts[2], last} {
+		_, err := tag.Resolve(ctx)
+		checkErr(t, err, nil)
+		checkErr(t, s.Delete(ctx, a), nil)
+	}
+	_, err = tag.Resolve(ctx)
+	checkErr(t, err, fetch.ErrNotFound)
+	a, err := s.Push(ctx, pushable(t, []byte("after all"), &d))
+	checkErr(t, err, nil)
+	list(a)
+
 	wrong := pushable(t, []byte("wrong"), nil)
 	wrong.Blobs = wrong.Blobs[:1]
 	_, err = s.Push(ctx, wrong)

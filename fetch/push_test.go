@@ -317,6 +317,86 @@ func TestPushTagRepaired(t *testing.T) {
 	}
 }
 
+// TestDeleteLast deletes the list of referrers with its last entry: where the
+// registry deletes it, where there is nothing else in it, and unless somebody
+// has added to it meanwhile.
+func TestDeleteLast(t *testing.T) {
+	ctx := context.Background()
+	isList := func(reg *Server, subject ocispec.Descriptor, method string) func(*http.Request) bool {
+		return func(r *http.Request) bool {
+			if r.Method != method {
+				return false
+			}
+			body, ok := reg.Manifest("a/b", tagOf(subject))
+			return ok && strings.HasSuffix(r.URL.Path, "/"+digest.FromBytes(body).String())
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		keeps string // what the list says beside
+		fault Fault  // of the deletion of the list
+		left  int    // referrers
+		tag   bool   // is there afterwards
+	}{
+		{"deleted", "", nil, 0, false},
+		{"not allowed", "", Status(405), 0, true},
+		{"refused", "", Status(403), 0, true},
+		{"gone by itself", "", Status(404), 0, true},
+		{"says more", `,"annotations":{"a":"b"}`, nil, 0, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			reg := Start(t, Options{Writable: true})
+			subject := reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+			s := open(t, reg.Host+"/a/b:t", fetch.Options{})
+			d, err := s.Push(ctx, pushable(t, []byte("one"), &subject))
+			checkErr(t, err, nil)
+			if c.keeps != "" {
+				body, _ := reg.Manifest("a/b", tagOf(subject))
+				reg.PutManifest("a/b", tagOf(subject), ocispec.MediaTypeImageIndex, append(body[:len(body)-1:len(body)-1], c.keeps+"}"...))
+			}
+			if c.fault != nil {
+				reg.Use(If(isList(reg, subject, http.MethodDelete), c.fault))
+			}
+			checkErr(t, s.Delete(ctx, d), nil)
+			got, err := s.Referrers(ctx, subject, "")
+			if err != nil || len(got) != c.left {
+				t.Error(got, err)
+			}
+			if body, ok := reg.Manifest("a/b", tagOf(subject)); ok != c.tag || !strings.Contains(string(body), strings.TrimPrefix(c.keeps, ",")) {
+				t.Errorf("the list: %s", body)
+			}
+		})
+	}
+}
+
+// TestDeleteLastShared has somebody add to the list of referrers while we delete
+// its last entry, and the list with it.
+func TestDeleteLastShared(t *testing.T) {
+	ctx := context.Background()
+	reg := Start(t, Options{Writable: true})
+	subject := reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+	s := open(t, reg.Host+"/a/b:t", fetch.Options{})
+	ours, err := s.Push(ctx, pushable(t, []byte("one"), &subject))
+	checkErr(t, err, nil)
+	list, _ := reg.Manifest("a/b", tagOf(subject))
+	b, theirs := referrer(t, subject, typeA, "theirs")
+	reg.Use(If(func(r *http.Request) bool {
+		return r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, "/"+digest.FromBytes(list).String())
+	}, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			reg.PutManifest("a/b", "", theirs.MediaType, b)
+			entry := fmt.Sprintf(`[{"mediaType":%q,"digest":%q,"size":%d},`, theirs.MediaType, theirs.Digest, theirs.Size)
+			reg.PutManifest("a/b", tagOf(subject), ocispec.MediaTypeImageIndex, bytes.Replace(list, []byte("["), []byte(entry), 1))
+			next.ServeHTTP(w, r)
+		})
+	}))
+	checkErr(t, s.Delete(ctx, ours), nil)
+	got, err := s.Referrers(ctx, subject, "")
+	if err != nil || !sameDigests(got, []ocispec.Descriptor{theirs}) {
+		t.Error(got, err)
+	}
+}
+
 // TestDeleteAgain takes a manifest for deleted that is not there any more once
 // the answer to its deletion has been lost.
 func TestDeleteAgain(t *testing.T) {

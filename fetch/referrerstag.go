@@ -36,10 +36,14 @@ func (r *registry) fallback(ctx context.Context, subject ocispec.Descriptor) (do
 const maxUpdates = 5
 
 // updateFallback makes change true of the list of subject's referrers under
-// the fallback tag, which is created if need be. change reports whether it
-// had anything to do. Nothing keeps others from writing the list after we
-// have read it: so it is read again after it was written, until there is
-// nothing left to do.
+// the fallback tag, which is created if need be, and deleted, where the registry
+// deletes, with its last entry. change reports whether it had anything to do.
+//
+// Nothing keeps others from writing the list after we have read it: registries
+// take no If-Match. So it is read again after it was written, until there is
+// nothing left to do; what somebody else has added to the list between the two
+// is lost, unless he does so, too. A list is deleted by its digest, which loses
+// nothing: one that was written meanwhile has another.
 func (r *registry) updateFallback(ctx context.Context, subject ocispec.Descriptor, change func(*listing) (bool, error)) error {
 	r.linking.mu.Lock()
 	defer r.linking.mu.Unlock()
@@ -63,6 +67,14 @@ func (r *registry) updateFallback(ctx context.Context, subject ocispec.Descripto
 			return err
 		}
 		list.remove(func(d ocispec.Descriptor) bool { return gone[d.Digest] })
+		if try == 1 && ok && list.empty() {
+			switch err := r.deleteDocument(ctx, digest.FromBytes(doc.body)); {
+			case err == nil, errors.Is(err, ErrNotFound):
+				continue
+			case !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrUnauthorized):
+				return err
+			}
+		}
 		if try > maxUpdates {
 			return fmt.Errorf("%w: the registry does not keep the list of referrers under the tag %s", ErrUnsupported, tag)
 		}
@@ -181,6 +193,17 @@ func (l *listing) remove(match func(ocispec.Descriptor) bool) bool {
 	}
 	l.entries = kept
 	return len(kept) < n
+}
+
+// empty reports whether there is nothing in the index, also nothing that isn't
+// understood.
+func (l *listing) empty() bool {
+	for field := range l.fields {
+		if !slices.Contains([]string{"schemaVersion", "mediaType", "manifests"}, field) {
+			return false
+		}
+	}
+	return len(l.entries) == 0
 }
 
 func (l *listing) has(d digest.Digest) bool {

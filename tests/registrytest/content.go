@@ -208,6 +208,12 @@ func (c *content) Tags(repo string) []string {
 	return tags
 }
 
+// Manifest returns the manifest of a repository with that tag or digest.
+func (c *content) Manifest(repo, name string) (body []byte, ok bool) {
+	m, ok := c.findManifest(repo, name)
+	return m.body, ok
+}
+
 func (c *content) findManifest(repo, name string) (manifest, bool) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
