@@ -26,6 +26,7 @@ type Options struct {
 	Digest   digest.Digest // of the blob; "" if there is no promise to hold it to
 	Size     int64         // of the blob; 0 if there is no promise
 	DiffID   digest.Digest // of the decoded space; "" if there is no promise
+	Span     int64         // a gzip layer's points are so many decoded bytes apart, MaxSpan at most; 0: ChunkSize, the least
 	Format   Format        // Raw for a blob that is no archive; of all others the first bytes decide
 	Limits   Limits
 	Warn     func(msg string) // odd but harmless things; nil: nobody asks
@@ -170,7 +171,7 @@ type decoder interface {
 func (b *builder) decoder() (decoder, error) {
 	switch b.toc.format {
 	case Gzip:
-		return newGunzip(b.in, b.o.Warn), nil
+		return newGunzip(b.in, b.o.Span, b.o.Warn), nil
 	case Zstd:
 		return newUnzstd(b.in, b.o.Limits.Window, b.o.Warn)
 	case Tar, Raw:

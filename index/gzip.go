@@ -11,8 +11,8 @@ import (
 )
 
 // gunzip decodes a gzip blob (RFC 1952), member after member, in a loop: some
-// writers make a member per file. Every chunk's start becomes a point, as far as
-// the stream affords it.
+// writers make a member per file. Every chunk's start becomes a point, or every so
+// many, as far as the stream affords it.
 //
 // The digests vouch for the bytes; still, a member's checksum and length are
 // checked, as every unpacker does. What follows the last member, and isn't
@@ -37,10 +37,12 @@ type member struct {
 	size    uint32 // modulo 2³², as it is stored
 }
 
-func newGunzip(r io.Reader, warn func(string)) *gunzip {
+// newGunzip decodes r from its first member on, with points that are span bytes
+// apart.
+func newGunzip(r io.Reader, span int64, warn func(string)) *gunzip {
 	d := inflate.NewDecoder(r)
 	g := &gunzip{d: d, in: d.Input(), warn: warn}
-	d.Every(ChunkSize, func(c *inflate.Checkpoint) {
+	d.Every(min(max(span, ChunkSize), MaxSpan), func(c *inflate.Checkpoint) {
 		g.marks = append(g.marks, mark{c.Out, c.Bit, c})
 	})
 	return g

@@ -11,15 +11,16 @@ type point struct {
 
 // A point is left out where the windows file would grow beyond a share of the
 // blob: decoding then begins at the point before. That one is never farther away
-// than sparsest, whatever it takes.
-const (
-	windowsPercent = 3              // of the blob
-	sparsest       = 16 * ChunkSize // 4 MiB
-)
+// than MaxSpan, whatever it takes.
+const windowsPercent = 3 // of the blob
+
+// MaxSpan is how many bytes of the decoded space may lie between two points of a
+// gzip layer: 4 MiB.
+const MaxSpan = 16 * ChunkSize
 
 // affords says whether s takes in a point with a state of n bytes.
 func (s *stream) affords(m mark, n int64) bool {
-	return len(s.points) == 0 || m.out-s.points[len(s.points)-1].out >= sparsest ||
+	return len(s.points) == 0 || m.out-s.points[len(s.points)-1].out >= MaxSpan ||
 		100*(s.windows+n) <= windowsPercent*(m.bit/8)
 }
 

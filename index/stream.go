@@ -113,7 +113,7 @@ func (s *stream) open(src io.Reader, windows io.ReaderAt, first int) (decoder, i
 	switch s.format {
 	case Gzip:
 		if p.bit == 0 { // coarse: before the header, where no checkpoint lies
-			return newGunzip(src, func(string) {}), 0, nil
+			return newGunzip(src, MaxSpan, func(string) {}), 0, nil
 		}
 		window, err := readWindow(windows, p)
 		if err != nil {

@@ -254,6 +254,11 @@ func TestIndexBuild(t *testing.T) {
 	if !b.Layers[0].Read {
 		t.Error("--index=off did not read it again")
 	}
+	windows := b.Layers[0].Windows
+	w.decode(&b, "index", "build", "--json", "--span=1MiB", ref)
+	if l := b.Layers[0]; !l.Read || l.Checkpoints != 7 || l.Windows == 0 || l.Windows > windows/3 {
+		t.Errorf("--span: %+v, and %d bytes of windows without it", l, windows)
+	}
 	if got := w.ok("index", "rm", "--local", ref); got != "forgot 3 layers of "+ref+"\n" {
 		t.Errorf("%q", got)
 	}
@@ -393,7 +398,10 @@ func TestIndexWrong(t *testing.T) {
 		{"index build --out oci:x REF oci:y", exitUsage, "--out is for an index alone"},
 		{"index build --all-platforms --out oci:x:y REF", exitUsage, "a tag is for one index"},
 		{"index build --all-platforms --platform linux/amd64 REF", exitUsage, "--platform is for one platform"},
-		{"index build --span 1MiB REF", exitUsage, "--span and --min-layer are for --format soci"},
+		{"index build --min-layer 1MiB REF", exitUsage, "--min-layer is for --format soci"},
+		{"index build --span 8MiB REF", exitUsage, "an ocifs index has a checkpoint every 256KiB to 4MiB"},
+		{"index build --span 64KiB REF", exitUsage, "an ocifs index has a checkpoint every 256KiB to 4MiB"},
+		{"index build --span x REF", exitUsage, `--span "x": not a size`},
 		{"index build --format nydus REF", exitUsage, `--format is ocifs or soci, not "nydus"`},
 		{"index build --format soci REF", exitUsage, "index build: DESTINATION is missing"},
 		{"index build --format soci --span=x REF oci:y", exitUsage, `--span "x": not a size`},

@@ -61,7 +61,7 @@ func eachImage(ctx context.Context, u *ui, cc *cli.Context, s imageSpec, h hooks
 func (i *openedImage) open(ctx context.Context, m *image.Manifest, h hooks) (*openedImage, error) {
 	s := i.spec
 	h.log.Debug("resolved", slog.String("image", i.src.Name()), slog.String("manifest", m.Descriptor.Digest.String()))
-	o := image.Options{Index: s.Index, SOCIv1: s.SOCIv1, Warn: h.warn, Findings: s.findings(h.warn), Progress: steps(m.Layers(), h.step)}
+	o := image.Options{Index: s.Index, SOCIv1: s.SOCIv1, Span: s.Span, Warn: h.warn, Findings: s.findings(h.warn), Progress: steps(m.Layers(), h.step)}
 	img, err := image.OpenManifest(ctx, m, i.src, i.store, o)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"ocifs.dev/ocifs/fetch"
 	"ocifs.dev/ocifs/fs/convert"
 	"ocifs.dev/ocifs/fs/image"
+	"ocifs.dev/ocifs/index"
 )
 
 func indexBuildCommand() *cli.Command {
@@ -18,7 +19,7 @@ func indexBuildCommand() *cli.Command {
 		Usage:     "read an image's layers and keep an index of them",
 		ArgsUsage: "IMAGE [DESTINATION]",
 		Description: `Reads the layers that this cache has no index of, once, and tells of each layer
-what that costs. With --index=off all are read, known or not. What is in the
+what that costs. With --index=off or --span all are read, known or not. What is in the
 cache then serves all later mounts here; --out writes it as the artifact that
 ocifs index push pushes, into a layout.
 
@@ -38,7 +39,7 @@ $ ocifs index build --format soci ghcr.io/o/r:v2 ghcr.io/o/r:v2-soci`,
 			&cli.StringFlag{Name: "format", Value: "ocifs", Usage: "make an index in `FORMAT`: ocifs, soci"},
 			allPlatformsFlag(),
 			&cli.StringFlag{Name: "out", Usage: "write the index to `LAYOUT`, as oci:DIR or oci:DIR:TAG, too"},
-			&cli.StringFlag{Name: "span", Usage: "for soci: so many decoded bytes can be read alone, `SIZE` (4MiB)"},
+			&cli.StringFlag{Name: "span", Usage: "what is read of a gzip layer has to be decoded from at most `SIZE` before it on (256KiB, the least; soci: 4MiB)"},
 			&cli.StringFlag{Name: "min-layer", Usage: "for soci: layers below `SIZE` get no index (10MiB)"},
 			jsonFlag(),
 		},
@@ -52,8 +53,8 @@ func indexBuild(ctx context.Context, u *ui, cc *cli.Context) error {
 		return indexSOCI(ctx, u, cc)
 	case f != "ocifs":
 		return usagef("--format is ocifs or soci, not %q", f).with("ocifs convert writes the layers themselves in another format")
-	case cc.String("span") != "" || cc.String("min-layer") != "":
-		return usagef("--span and --min-layer are for --format soci")
+	case cc.String("min-layer") != "":
+		return usagef("--min-layer is for --format soci")
 	}
 	out, err := indexOut(cc)
 	if err != nil {
@@ -62,6 +63,12 @@ func indexBuild(ctx context.Context, u *ui, cc *cli.Context) error {
 	s, err := wholeSpec(cc)
 	if err != nil {
 		return err
+	}
+	if cc.IsSet("span") {
+		if s.Span, err = spanOf(cc); err != nil {
+			return err
+		}
+		s.Index = image.PolicyOff // what is known may have other points
 	}
 	var watch stopwatch
 	h := watch.on(uiHooks(u))
@@ -89,6 +96,15 @@ func indexBuild(ctx context.Context, u *ui, cc *cli.Context) error {
 		}
 		return b.text(u)
 	})
+}
+
+// spanOf is --span, for an ocifs index.
+func spanOf(cc *cli.Context) (int64, error) {
+	n, err := sizeFlag(cc, "span", "")
+	if err == nil && (n < index.ChunkSize || n > index.MaxSpan) {
+		err = usagef("--span %s: an ocifs index has a checkpoint every 256KiB to 4MiB", quote(cc.String("span")))
+	}
+	return n, err
 }
 
 // indexOut is --out, checked.

@@ -26,6 +26,7 @@ type imageSpec struct {
 	CacheSize int64 // 0: no bound
 	Index     image.Policy
 	SOCIv1    bool
+	Span      int64  // 0: as it is usual
 	Verify    string // see policyverify.go; "": verifyChunk
 	View      image.View
 	VerifyKey []byte // public keys, in PEM, of which one must have signed it; none: nobody need have
@@ -132,7 +133,7 @@ func openImage(ctx context.Context, s imageSpec, h hooks) (_ *openedImage, err e
 
 // options are the image.Options that s stands for.
 func (s imageSpec) options(h hooks) image.Options {
-	return image.Options{View: s.View, Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Keys: s.keys(), Warn: h.warn, Findings: s.findings(h.warn)}
+	return image.Options{View: s.View, Platform: s.Platform, Index: s.Index, SOCIv1: s.SOCIv1, Span: s.Span, Keys: s.keys(), Warn: h.warn, Findings: s.findings(h.warn)}
 }
 
 // choose decides what is shown of what the reference leads to. No layer is

@@ -52,6 +52,9 @@ type Options struct {
 	// them. It is told what came of each, and may be called by several
 	// goroutines at a time; an error of it ends the opening.
 	Findings func(Finding) error
+	// Span is how many decoded bytes lie between the points of gzip layers that
+	// are read whole: index.Options.Span.
+	Span int64
 	// Limits bound what a layer may ask for.
 	Limits index.Limits
 	// Tables bounds the memory, in bytes, that all layers' tables of contents take

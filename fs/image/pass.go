@@ -74,7 +74,7 @@ func (l *layer) readWhole(ctx context.Context, p *planner, whole func() io.ReadC
 // read makes the layer's TOC, and has sink keep what is decoded for that.
 func (l *layer) read(ctx context.Context, p *planner, r io.ReadCloser, sink index.Sink, progress func(int64)) (err error) {
 	l.toc, err = index.Build(ctx, r, sink, index.Options{
-		Digest: l.desc.Digest, Size: l.desc.Size, DiffID: l.diffID, Format: l.format, Limits: p.o.Limits,
+		Digest: l.desc.Digest, Size: l.desc.Size, DiffID: l.diffID, Format: l.format, Span: p.o.Span, Limits: p.o.Limits,
 		Warn:     func(msg string) { l.warn(p, msg) },
 		Progress: progress,
 	})
