@@ -10,6 +10,17 @@ import (
 // n bytes at off, which may be none.
 func (t *TOC) Extent(first, last int) (off, n int64) { return t.tiling.extent(first, last) }
 
+// Likely is how many of the bytes that Extent names, from the first one on,
+// Decode will read, as far as that can be told: all, unless it ends in the
+// middle of a zstd frame, of which nobody knows where in it what lies.
+func (t *TOC) Likely(first, last int) int64 {
+	_, n := t.Extent(first, last)
+	if s, ok := t.tiling.(*stream); ok && s.format == Zstd {
+		n = min(n, s.likely(first, last))
+	}
+	return n
+}
+
 // Coarse is a TOC of the same layer for when the windows file is lost: its
 // Decode needs none, and begins at the layer's first byte.
 func (t *TOC) Coarse() *TOC {

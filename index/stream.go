@@ -43,8 +43,29 @@ func (s *stream) extent(first, last int) (off, n int64) {
 	if after == len(s.points) || end == s.size {
 		return off, s.blob - off
 	}
-	return off, min((s.points[after].bit+lookahead+7)/8, s.blob) - off
+	till := s.points[after].bit
+	if s.format == Gzip {
+		till += lookahead
+	}
+	return off, min((till+7)/8, s.blob) - off
 }
+
+// likely is what extent would say, if all of the last frame were compressed
+// equally well, and a block and an eighth more: so it will do, mostly.
+func (s *stream) likely(first, last int) int64 {
+	start, _ := s.Bounds(first)
+	_, end := s.Bounds(last - 1)
+	i := s.before(end - 1)
+	p, next := s.points[i], point{out: s.size, bit: 8 * s.blob}
+	if i+1 < len(s.points) {
+		next = s.points[i+1]
+	}
+	share := float64(end-p.out) / float64(next.out-p.out) * float64((next.bit-p.bit)/8)
+	return (p.bit-s.points[s.before(start)].bit)/8 + int64(share+share/8) + maxBlock
+}
+
+// maxBlock is how long a block of a zstd frame can be (RFC 8878, 3.1.1.2.4).
+const maxBlock = 128 << 10
 
 // lookahead is how many bits beyond a checkpoint the bytes before it may
 // reach: the checkpoint stands before a match if the match reaches across it.

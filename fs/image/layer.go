@@ -146,9 +146,16 @@ func (l *layer) decode(toc *index.TOC, windows io.ReaderAt, first, last int, put
 	}
 }
 
-// decodeOnce returns the stream that it has read, too, which is closed.
+// decodeOnce returns the stream that it has read last, too, which is closed.
 func (l *layer) decodeOnce(toc *index.TOC, windows io.ReaderAt, first, last int, put func(i int, p []byte) error) (io.ReadCloser, error) {
-	stream := l.blob.Range(toc.Extent(first, last))
+	off, n := toc.Extent(first, last)
+	if likely := toc.Likely(first, last); likely < n {
+		r := grow(l.blob, off, n, likely)
+		defer r.Close()
+		err := toc.Decode(r, windows, first, last, put)
+		return r.r, err
+	}
+	stream := l.blob.Range(off, n)
 	r := stream
 	if _, foreign := l.windows.(*pages); foreign { // a page may have to come first
 		r = begin(stream)
