@@ -35,6 +35,7 @@ step='fake';                mount -f -t ocifs "$image" "$dir"; test -f "$dir/her
 step='remount';             fails 32 mount -t ocifs "$image" "$dir" -o remount; grep -q "can't be changed" said
 step='unknown option';      fails 1 mount -t ocifs "$image" "$dir" -o bogus; grep -q 'unknown option "bogus"' said
 step='sloppy';              mount -s -t ocifs "$image" "$dir" -o bogus; gone
+step='not signed';          fails 32 mount -t ocifs "$image" "$dir" -o verify-key=key.pub; grep -q 'no valid signature' said
 step='canonicalised';       mkdir alpine; fails 32 mount -t ocifs alpine "$dir"; grep -q 'docker://alpine' said
 step='fstab';               echo "$image $dir ocifs ro,noauto,nofail,_netdev,x-systemd.automount,x-systemd.idle-timeout=10min,allow_other 0 0" > fstab
                             mount --fstab "$PWD/fstab" "$dir"; test -f "$dir/etc/motd"; gone
@@ -120,6 +121,10 @@ func TestMount8(t *testing.T) {
 	mount8Programs(t, bin, sbin)
 	layout := filepath.Join(u.home, "layout")
 	lt.WriteLayout(t, layout, lt.Image{Tag: "t", Layers: []lt.Layer{lt.GzipLayer(lt.Tar(lt.Dir("etc"), lt.File("etc/motd", "hello\n")))}})
+	key, _ := signer(t)
+	if err := os.WriteFile(filepath.Join(u.home, "key.pub"), key, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	runMount8(t, mount8, "sh", sbin, "oci:"+layout+":t", dir)
 }
 

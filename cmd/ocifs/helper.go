@@ -129,7 +129,7 @@ func helper(ctx context.Context, app *cli.App, words []string) error {
 	if err := h.prepare(); err != nil {
 		return err
 	}
-	c := withView(mountCommand())
+	c := withKey(withView(mountCommand()))
 	c.Action = func(cc *cli.Context) error { return h.mount(cc, c.Flags) }
 	l := line{path: []*cli.Command{leaf(c, 2, 2)}, args: h.args}
 	app.Commands = l.path

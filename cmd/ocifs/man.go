@@ -252,7 +252,7 @@ of a name that a file in its working directory has, mount(8) makes a path.`)
 	r.prose(`All that ocifs-mount(1) lists, among them suid, dev, exec, their opposites and
 allow_other, and those for fstab(5). Besides:`)
 	r.item(bold("env.")+italic("NAME")+bold("=")+italic("VALUE"), "set a variable of the environment, which mount(8) and systemd leave nearly empty, as in env.HTTPS_PROXY=http://proxy:3128")
-	c := leaf(withView(mountCommand()), 2, 2)
+	c := leaf(withKey(withView(mountCommand())), 2, 2)
 	for _, f := range c.Flags {
 		name := f.Names()[0]
 		d, ok := f.(cli.DocGenerationFlag)
