@@ -55,7 +55,8 @@ func listing(subject lt.Document, referrers ...lt.Document) lt.Index {
 }
 
 // artifacts are what TestArtifacts mounts: an application in a bundle, one that
-// refers to an image, one that an index refers to, and a model.
+// refers to an image, one that an index refers to, one whose images are elsewhere,
+// and a model.
 func artifacts() []lt.Document {
 	web, db := multi("", "web"), multi("", "db")
 	bundled := composition("", nil, "web", "o/web@"+digestOf(web).String(), "db", "o/db@"+digestOf(db).String())
@@ -67,9 +68,11 @@ func artifacts() []lt.Document {
 		{MediaType: "application/vnd.cncf.model.weight.v1.raw", Body: weights(), Annotations: map[string]string{"org.cncf.model.filepath": "w/model.bin"}},
 		{MediaType: "application/vnd.cncf.model.doc.v1.tar", Body: lt.Tar(lt.File("README", "read me")), Annotations: map[string]string{"org.cncf.model.filepath": "README"}},
 	}}
+	apart := composition("apart", nil, "tagged", "images.example/app:image", "again", "images.example/app:image",
+		"pinned", "images.example/app:gone@"+digestOf(web).String(), "model", "images.example/app:model")
 	return []lt.Document{
 		lt.Index{Tag: "bundle", Manifests: []lt.Document{bundled, web, db}},
-		image, loose, listing(image, loose), app, images, listing(app, images), model,
+		image, loose, listing(image, loose), app, images, listing(app, images), model, apart,
 	}
 }
 
@@ -120,6 +123,11 @@ func TestArtifacts(t *testing.T) {
 	for name, place := range places {
 		t.Run(name, func(t *testing.T) {
 			u := newUser(t)
+			conf := fmt.Sprintf("[[registry]]\nprefix = 'images.example'\nlocation = %q\ninsecure = true\n", api.Host)
+			if err := os.WriteFile(filepath.Join(u.home, "registries.conf"), []byte(conf), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			u.env = append(u.env, "OCIFS_REGISTRIES_CONF="+u.home+"/registries.conf")
 			for _, c := range []struct {
 				tag     string
 				options []string
@@ -128,6 +136,9 @@ func TestArtifacts(t *testing.T) {
 				{"bundle", nil, "compose.yaml=… images/db/etc/who=db amd64 images/web/etc/who=web amd64"},
 				{"bundle", []string{"--platform=linux/arm64"}, "compose.yaml=… images/db/etc/who=db arm64 images/web/etc/who=web arm64"},
 				{"bundle", []string{"--all-platforms", "--subpath=linux-arm64/images/web"}, "etc/who=web arm64"},
+				{"apart", nil, "compose.yaml=…"},
+				{"apart", []string{"--all-images"}, "compose.yaml=… images/again/etc/who=image amd64 images/model/README=read me images/model/w/model.bin=9437184 bytes images/pinned/etc/who=web amd64 images/tagged/etc/who=image amd64"},
+				{"apart", []string{"--all-images", "--platform=linux/arm64", "--subpath=images/tagged"}, "etc/who=image arm64"},
 				{"loose", nil, "compose.yaml=… images/only/etc/who=image amd64"},
 				{"image", []string{"--compose", "--platform=linux/arm64"}, "compose.yaml=… images/only/etc/who=image arm64"},
 				{"image", []string{"--all-platforms"}, "linux-amd64/etc/who=image amd64 linux-arm64/etc/who=image arm64"},

@@ -87,7 +87,7 @@ func plainUsage(err error) string {
 // they would change what another command does, or undo a mount.
 var noEnv = map[string]bool{
 	"all": true, "lazy": true, "format": true, "level": true, "out": true, "to": true, "local": true, "dry-run": true, "dir": true,
-	"all-platforms": true, "compose": true, "subpath": true, "artifact-type": true, "depth": true, "table": true,
+	"all-platforms": true, "all-images": true, "compose": true, "subpath": true, "artifact-type": true, "depth": true, "table": true,
 	"repair": true, "older-than": true, "keep-size": true, "watch": true, "record-trace": true, "prefetch": true,
 	// of those that look inside
 	"name": true, "iname": true, "path": true, "type": true, "size": true, "perm": true, "uid": true, "gid": true, "group": true,

@@ -28,7 +28,8 @@ is kept, and later mounts have it at once.
 What is no container image is shown as its files: a model, a chart, what oras
 push has pushed; a Docker Compose application as compose.yaml and images/. Large
 files of that kind are verified when all of each was read; --verify=full reads
-them first. --all-platforms, --layer, --subpath and --compose show other views.
+them first. --all-images fetches the images of an application that were not published
+with it. --all-platforms, --layer, --subpath and --compose show other views.
 
 With --verify-key FILE, only what was signed by a key in FILE is mounted, as by
 "cosign sign --key": the image index or the platform's manifest, and so all that

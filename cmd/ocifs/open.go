@@ -29,6 +29,7 @@ type imageSpec struct {
 	Span      int64  // 0: as it is usual
 	Verify    string // see policyverify.go; "": verifyChunk
 	View      image.View
+	AllImages bool   // of a Compose application
 	VerifyKey []byte // public keys, in PEM, of which one must have signed it; none: nobody need have
 	Registry  registrySpec
 }
@@ -55,6 +56,7 @@ func imageSpecOf(cc *cli.Context, ref string) (s imageSpec, err error) {
 	if s.View, err = viewOf(cc); err != nil {
 		return s, err
 	}
+	s.AllImages = findFlag(cc.Command.Flags, allImages) != nil && cc.Bool(allImages)
 	if err = s.readKey(cc); err != nil {
 		return s, err
 	}
@@ -112,6 +114,7 @@ type openedImage struct {
 	src    *fetch.Source
 	store  *cache.Store
 	chosen *image.Selection // nil until choose
+	others []*fetch.Source  // of images elsewhere
 }
 
 // openImage opens an image, whose reads ctx bounds until it is closed.
@@ -139,7 +142,11 @@ func (s imageSpec) options(h hooks) image.Options {
 // choose decides what is shown of what the reference leads to. No layer is
 // opened.
 func (i *openedImage) choose(ctx context.Context, h hooks) (err error) {
-	if i.chosen, err = image.Select(ctx, i.src, i.store, i.spec.options(h)); err != nil {
+	o := i.spec.options(h)
+	if i.spec.AllImages {
+		o.Elsewhere = i.elsewhere(h)
+	}
+	if i.chosen, err = image.Select(ctx, i.src, i.store, o); err != nil {
 		return i.named(viewFailed(err, i.spec.View))
 	}
 	h.log.Debug("resolved", slog.String("image", i.src.Name()), slog.String("manifest", i.chosen.Manifest().Descriptor.Digest.String()))
@@ -169,14 +176,20 @@ func (i *openedImage) named(err error) error {
 	return fmt.Errorf("%s: %w", i.src.Name(), err)
 }
 
+// fetchOptions are the fetch.Options that s stands for.
+func (s imageSpec) fetchOptions(h hooks, store *cache.Store) fetch.Options {
+	o := s.Registry.options(h)
+	o.TempDir, o.Memory = s.CacheDir, store
+	return o
+}
+
 // openSource opens what an image is read from and through.
 func openSource(ctx context.Context, s imageSpec, h hooks) (*openedImage, error) {
 	store, err := cache.Open(s.CacheDir, cache.Options{Limit: s.CacheSize})
 	if err != nil {
 		return nil, hint(err, "choose another cache with --cache-dir")
 	}
-	o := s.Registry.options(h)
-	o.TempDir, o.Memory = s.CacheDir, store
+	o := s.fetchOptions(h, store)
 	src, err := fetch.Open(ctx, s.Ref, o)
 	if err != nil {
 		store.Close()
@@ -210,6 +223,9 @@ func (i *openedImage) Close() error {
 	var errs []error
 	if i.Image != nil {
 		errs = append(errs, i.Image.Close())
+	}
+	for _, src := range i.others {
+		errs = append(errs, src.Close())
 	}
 	return errors.Join(append(errs, i.src.Close(), i.store.Close())...)
 }

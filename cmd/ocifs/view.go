@@ -23,11 +23,15 @@ func withView(c *cli.Command) *cli.Command {
 func viewFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "all-platforms", Category: categoryImage, Usage: "show what there is for each platform, as OS-ARCH[-VARIANT]/"},
+		&cli.BoolFlag{Name: allImages, Category: categoryImage, Usage: "of a Docker Compose application, show also images that were not published with it, from the registries that its files name"},
 		&cli.BoolFlag{Name: "compose", Category: categoryImage, Usage: "show the Docker Compose application that refers to the image"},
 		&cli.StringFlag{Name: "layer", Category: categoryImage, Usage: "show one layer by itself, with whiteouts as overlayfs has them: `N`, the base being 1, or its digest"},
 		&cli.StringFlag{Name: "subpath", Category: categoryImage, Usage: "show only directory `DIR` of the image, as the root"},
 	}
 }
+
+// allImages is the flag that shows images which others keep.
+const allImages = "all-images"
 
 // viewOf reads these flags, where the command has them.
 func viewOf(cc *cli.Context) (v image.View, err error) {

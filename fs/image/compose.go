@@ -24,6 +24,9 @@ import (
 //	--app     an image index, which lists the images, has the application as
 //	          its subject ("docker compose publish --app")
 //
+// Else, or if some don't go with it, they are where its files say, as Docker has
+// them (composeelsewhere.go); these are shown on demand only.
+//
 // With several platforms, a bundle may have an application for each, and images
 // may be image indexes, here as everywhere.
 
@@ -170,12 +173,13 @@ func (k *kit) show(ctx context.Context, p *project, at string) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, errNotBundled):
-			if len(k.images) > 0 {
-				k.s.o.warn(fmt.Sprintf("service %q: no image goes with the application that is %q", name, p.services[name]))
-			}
-			continue
-		case err != nil:
+			m, err = k.missing(ctx, name, p.services[name])
+		}
+		if err != nil {
 			return fmt.Errorf("service %q: %w", name, err)
+		}
+		if m == nil {
+			continue
 		}
 		dir := component(name)
 		for used[dir] {

@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"ocifs.dev/ocifs/fetch"
 	"ocifs.dev/ocifs/fs/image"
 	lt "ocifs.dev/ocifs/tests/layertest"
 )
@@ -162,6 +164,72 @@ func TestComposeMany(t *testing.T) {
 		if _, err := view(t, layout(t, "t", lt.Index{Tag: "t", Manifests: entries}), image.Options{}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestComposeElsewhere shows images that don't go with an application from where
+// its files say they are, each opened once.
+func TestComposeElsewhere(t *testing.T) {
+	s := newSigner(t)
+	web, db, with := named("web", nil), named("db", nil), named("with", nil)
+	web.Tag, db.Tag = "web", "db"
+	dir := strings.TrimSuffix(layout(t, "", web, db), ":")
+	pinned := services("db", "r.example/o/db:1@"+digestOf(db))
+	for _, c := range []struct {
+		name  string
+		docs  []lt.Document
+		keys  bool
+		want  []string // but compose.yaml
+		err   string
+		asked string
+	}{
+		{name: "by name", docs: []lt.Document{app("t", nil, services("a", "web", "b", "web", "c", "r.example/o/db:1"))},
+			want: []string{"images/a/name=web", "images/b/name=web", "images/c/name=db"}, asked: "docker.io/library/web:latest r.example/o/db:1"},
+		{name: "by digest", docs: []lt.Document{app("t", nil, services("db", "o/other"), pinned)},
+			want: []string{"images/db/name=db"}, asked: "r.example/o/db@" + digestOf(db)},
+		{name: "some go with it", docs: []lt.Document{lt.Index{Tag: "t", Manifests: []lt.Document{app("", nil, services("with", "x@"+digestOf(with), "web", "web")), with}}},
+			want: []string{"images/with/name=with", "images/web/name=web"}, asked: "docker.io/library/web:latest"},
+		{name: "none is named", docs: []lt.Document{app("t", nil, services("built", "${X}"))}},
+		{name: "it is gone", docs: []lt.Document{app("t", nil, services("x", "r.example/gone"))}, err: `service "x": `, asked: "r.example/gone:latest"},
+		{name: "no name", docs: []lt.Document{app("t", nil, services("x", "oci:/etc"))}, err: `service "x": unsupported: image "oci:/etc"`},
+		{name: "pinned and signed", docs: []lt.Document{app("t", nil, pinned), s.bundle(app("t", nil, pinned))}, keys: true,
+			want: []string{"images/db/name=db"}, asked: "r.example/o/db@" + digestOf(db)},
+		{name: "signed, not pinned", docs: []lt.Document{app("t", nil, services("a", "web")), s.bundle(app("t", nil, services("a", "web")))}, keys: true,
+			err: "doesn't name its digest"},
+		{name: "pinned, not signed", docs: []lt.Document{app("t", nil, pinned)}, keys: true, err: "there is none of"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var asked []string
+			o := image.Options{Elsewhere: func(_ context.Context, name string) (*fetch.Source, error) {
+				asked = append(asked, name)
+				_, by, pinned := strings.Cut(name, "@")
+				if ref := dir + "@" + by; pinned {
+					return source(t, ref), nil
+				}
+				return source(t, dir+":"+name[strings.LastIndex(name, "/")+1:strings.LastIndex(name, ":")]), nil
+			}}
+			if c.keys {
+				o.Keys = s.keys(t)
+			}
+			img, err := view(t, layout(t, "t", c.docs...), o)
+			slices.Sort(asked)
+			if got := strings.Join(asked, " "); got != c.asked {
+				t.Errorf("asked for %q, want %q", got, c.asked)
+			}
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("%v, want %q", err, c.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := slices.DeleteFunc(shown(t, img), func(line string) bool { return !strings.HasPrefix(line, "images/") })
+			if !slices.Equal(sorted(got), sorted(c.want)) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -19,10 +19,12 @@ type kit struct {
 	spec   ocispec.Platform
 	images []*bundled
 	asked  map[string]*bundled // by service: what it asks for by digest or by name, nil if that isn't here
+
+	fetched map[string]*Manifest // by what the files call it: what is elsewhere
 }
 
 func newKit(s *Selection, spec ocispec.Platform, p *project, listed []ocispec.Descriptor) *kit {
-	k := &kit{s: s, spec: spec, images: gather(listed), asked: map[string]*bundled{}}
+	k := &kit{s: s, spec: spec, images: gather(listed), asked: map[string]*bundled{}, fetched: map[string]*Manifest{}}
 	for name, want := range p.services {
 		b, _ := k.byDigest(want)
 		if b == nil {

@@ -29,7 +29,7 @@ func (s *Selection) blob(m *Manifest, d ocispec.Descriptor, at string, alone boo
 	if d.MediaType == helmProvenance {
 		shape.name = provenanceName(m, shape.name)
 	}
-	l := selected{desc: d, format: index.Raw}
+	l := selected{desc: d, format: index.Raw, from: m.from}
 	if shape.tar {
 		l.format = shape.format
 		if id := digest.Digest(d.Annotations[noteUnpacked]); id.Validate() == nil {

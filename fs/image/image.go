@@ -46,6 +46,10 @@ type Options struct {
 	// PolicyRepository takes no more than PolicyTrusted, and blobs that are no
 	// archives are read whole before they are opened.
 	Keys *signature.Keys
+	// Elsewhere, if not nil, opens an image of a Compose application's service
+	// that doesn't go with the application, by its name in full: all of them are
+	// shown then. Whoever gives it closes the sources, after the image.
+	Elsewhere func(ctx context.Context, name string) (*fetch.Source, error)
 	// Findings, if not nil, has every layer read whole before it is opened, and
 	// every table of contents from elsewhere that the policy takes, also those
 	// that would not be needed, held against it; the image goes by none of

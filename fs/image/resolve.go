@@ -36,6 +36,7 @@ type Manifest struct {
 	layers      []ocispec.Descriptor
 	annotations map[string]string
 	subject     *ocispec.Descriptor
+	from        *resolver // who reads it and its blobs; nil: who reads all else
 }
 
 // Layers are the layers' descriptors, the base first.

@@ -37,6 +37,7 @@ type selected struct {
 	diffID digest.Digest // "" if nobody has promised one
 	format index.Format  // as its media type says
 	of     *Manifest     // the image that it is of; nil of an artifact's blob
+	from   *resolver     // who reads it
 }
 
 func newSelection(src *fetch.Source, store *cache.Store, o Options) *Selection {
@@ -78,6 +79,9 @@ func (s *Selection) take(l selected) (int, error) {
 	if len(s.layers)+len(s.texts) >= math.MaxUint16 {
 		return 0, fmt.Errorf("%w: more than %d layers", index.ErrLimit, math.MaxUint16)
 	}
+	if l.from == nil {
+		l.from = s.r
+	}
 	s.number[key] = len(s.layers)
 	s.layers = append(s.layers, l)
 	return len(s.layers) - 1, nil
@@ -95,7 +99,7 @@ func (s *Selection) image(m *Manifest, at string) error {
 	}
 	p := part{at: at, layers: []int{}, of: m}
 	for i, d := range m.Layers() {
-		n, err := s.take(selected{d, m.Config.RootFS.DiffIDs[i], formats[i], m})
+		n, err := s.take(selected{d, m.Config.RootFS.DiffIDs[i], formats[i], m, m.from})
 		if err != nil {
 			return err
 		}
@@ -135,9 +139,13 @@ func (s *Selection) Open(ctx context.Context, o Options) (_ *Image, err error) {
 
 func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error {
 	slots := make(chan struct{}, sideBySide)
-	planners, room := map[*Manifest]*planner{}, newRoom(o)
+	type origin struct {
+		of   *Manifest
+		from *resolver
+	}
+	planners, room := map[origin]*planner{}, newRoom(o)
 	for i, l := range s.layers {
-		blob, err := s.r.src.Blob(ctx, l.desc)
+		blob, err := l.from.src.Blob(ctx, l.desc)
 		if err != nil {
 			return err
 		}
@@ -145,18 +153,18 @@ func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error
 			n: i, desc: l.desc, diffID: l.diffID, format: l.format,
 			life: ctx, blob: blob, slots: slots, report: o.warn,
 		})
-		if planners[l.of] == nil {
-			p := &planner{src: s.r.src, store: s.r.store, o: o, life: ctx, room: room}
+		if is := (origin{l.of, l.from}); planners[is] == nil {
+			p := &planner{src: l.from.src, store: s.r.store, o: o, life: ctx, room: room}
 			if l.of != nil {
 				p.prepare(l.of, o.Findings != nil)
 			}
-			planners[l.of] = p
+			planners[is] = p
 		}
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(building)
 	for i, l := range img.layers {
-		g.Go(func() error { return l.open(gctx, planners[s.layers[i].of]) })
+		g.Go(func() error { return l.open(gctx, planners[origin{s.layers[i].of, s.layers[i].from}]) })
 	}
 	return g.Wait()
 }
