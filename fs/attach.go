@@ -137,7 +137,7 @@ func kernelOptions(o Options) string {
 // and no longer than a line of one should be.
 func sourceName(o Options) string {
 	if o.Source == "" {
-		return subtype
+		return NoSource
 	}
 	name := strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

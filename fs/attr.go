@@ -28,7 +28,7 @@ func (v *view) entry(n tree.Node, out *fuse.EntryOut) {
 // attr fills in what stat(2) shows of n.
 func (v *view) attr(n tree.Node, out *fuse.Attr) {
 	a := v.tree.Attr(n)
-	out.Ino = n.Inode()
+	out.Ino = v.inode(n)
 	out.Mode = a.Mode
 	out.Nlink = a.Nlink
 	out.Uid, out.Gid = a.UID, a.GID

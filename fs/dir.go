@@ -52,7 +52,7 @@ func (v *view) list(in *fuse.ReadIn, add func(e fuse.DirEntry, n tree.Node, dot 
 		default:
 			name, n = v.tree.Dirent(first + int(i) - dots)
 		}
-		e := fuse.DirEntry{Name: name, Mode: v.tree.Attr(n).Mode, Ino: n.Inode(), Off: i + 1}
+		e := fuse.DirEntry{Name: name, Mode: v.tree.Attr(n).Mode, Ino: v.inode(n), Off: i + 1}
 		if !add(e, n, i < dots) {
 			break
 		}

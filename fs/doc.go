@@ -9,7 +9,8 @@
 // The file system is small because the tree is immutable:
 //
 //   - A FUSE node id is the node's position in the tree plus one, and so is the
-//     inode number. The numbers are the same on every mount of an image, a
+//     inode number, unless Options.Inode gives another, as package erofs does
+//     for both faces. The numbers are the same on every mount of an image, a
 //     server knows each of them without having been asked before, and FORGET
 //     has nothing to do.
 //   - Nothing changes, so the kernel may keep all it has learned: names, their
@@ -25,6 +26,9 @@
 // succeeds whole or fails whole with EIO, since the kernel takes a short answer
 // for the end of the file; a failure is not remembered, and the next read tries
 // again. An interrupted read goes on, for the next reader.
+//
+// [MountBeneath] serves a mount that is attached nowhere, for another file system
+// to read from: package erofs is a second face that way.
 //
 // A process must never touch a mount it serves, not even to look whether it is
 // there: the answer would have to come from itself. Where mounts are is

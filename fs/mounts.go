@@ -13,6 +13,29 @@ const Type = "fuse." + subtype
 
 const subtype = "ocifs"
 
+// TypeBeneath is what mount tables call a mount of ocifs that MountBeneath has
+// made. There are others of that type; the source of ours begins with "ocifs:".
+const TypeBeneath = "erofs"
+
+const beneathPrefix = subtype + ":"
+
+// NoSource is what mount tables show where they can't show Options.Source.
+const NoSource = subtype
+
+// IsOurs says whether m is a mount of ocifs.
+func IsOurs(m *mountinfo.Info) bool {
+	return m.FSType == Type || m.FSType == TypeBeneath && strings.HasPrefix(m.Source, beneathPrefix)
+}
+
+// SourceOf is Options.Source of a mount of ocifs, as far as mount tables have it, or
+// NoSource.
+func SourceOf(m *mountinfo.Info) string {
+	if m.FSType == Type {
+		return m.Source
+	}
+	return strings.TrimPrefix(m.Source, beneathPrefix)
+}
+
 // A Table is a mount table: all mounts that a process can reach, and those that
 // others hide. Reading it touches none of the mounts in it.
 type Table []*mountinfo.Info
@@ -47,7 +70,7 @@ func (t Table) At(path string) *mountinfo.Info {
 func (t Table) Ours() Table {
 	var ours Table
 	for _, m := range t {
-		if m.FSType == Type {
+		if IsOurs(m) {
 			ours = append(ours, m)
 		}
 	}

@@ -3,6 +3,8 @@ package fs
 import (
 	"errors"
 	"log/slog"
+
+	"ocifs.dev/ocifs/fs/tree"
 )
 
 // Errors that Attach, Serve and the unmounting methods wrap. A mountpoint that
@@ -51,6 +53,15 @@ type Options struct {
 	// Squash shows every file as owned by the user and group who mount, as
 	// unpacking without root's rights would leave it.
 	Squash bool
+
+	// Inode gives the files inode numbers, the same on every mount and none
+	// twice. nil: Node.Inode does.
+	Inode func(tree.Node) uint64
+
+	// Direct has the kernel ask for contents just as its users do: it keeps
+	// none, and reads nothing ahead. It is for the mount of MountBeneath, of
+	// which the one above keeps them.
+	Direct bool
 
 	// Logger gets one record for a read that failed (error), and what the
 	// FUSE library has to say (debug). nil: nothing is logged.

@@ -45,11 +45,15 @@ func Mount(dir string, src Source, o Options) (*Server, error) {
 
 // Serve begins to answer the requests of c, from src, until the kernel closes
 // the connection; it returns when the mount can be used. src must live until
-// Server.Wait returns. Of o it heeds the Logger and Squash.
+// Server.Wait returns. Of o it heeds the Logger, Inode, Direct and Squash.
 //
 // c belongs to the server now. After an error it is closed, but still mounted.
 func Serve(c *Conn, src Source, o Options) (*Server, error) {
 	v := newView(src, o.logger())
+	v.direct = o.Direct
+	if o.Inode != nil {
+		v.inode = o.Inode
+	}
 	if o.Squash {
 		v.squash(os.Geteuid(), os.Getegid())
 	}

@@ -19,7 +19,10 @@ type view struct {
 	tree *tree.Tree
 	log  *slog.Logger
 
-	owner *fuse.Owner // of every file; nil: the tree says
+	inode func(tree.Node) uint64 // what stat(2) shows; a node id says which node is meant
+	owner *fuse.Owner            // of every file; nil: the tree says
+
+	direct bool // Options.Direct
 
 	count    counters
 	failures failures
@@ -35,6 +38,7 @@ func newView(src Source, log *slog.Logger) *view {
 		src:           src,
 		tree:          src.Tree(),
 		log:           log,
+		inode:         tree.Node.Inode,
 	}
 }
 
@@ -116,6 +120,10 @@ func (v *view) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.
 	v.count.add(opOpen)
 	if in.Flags&fuse.O_ANYWRITE != 0 {
 		return fuse.EROFS
+	}
+	if v.direct {
+		out.OpenFlags = fuse.FOPEN_DIRECT_IO
+		return fuse.OK
 	}
 	if v.noOpen {
 		return fuse.ENOSYS

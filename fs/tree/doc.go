@@ -37,7 +37,7 @@
 //
 // # How a tree is kept
 //
-// A [Node] is an inode, and its number: the position in a breadth-first walk
+// A [Node] is an inode, and is numbered by its position in a breadth-first walk
 // of the merged tree in which the names of each directory are sorted by their
 // bytes, and a file with several names has its place at the first. Nothing
 // else goes into the numbers, so one image has the same ones on every machine,

@@ -13,7 +13,8 @@ type Node uint32
 // Root is the root directory.
 const Root Node = 0
 
-// Inode is the node's inode number: 1 for the root.
+// Inode is a number for the node, 1 for the root: its FUSE node id, and its inode
+// number where it has no other.
 func (n Node) Inode() uint64 { return uint64(n) + 1 }
 
 // A Tree is the file system that an image's layers make together. It is
