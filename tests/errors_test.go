@@ -208,6 +208,7 @@ func cacheFiles(t testing.TB, u *user) []string {
 // TestFullDisk gives the cache a file system that holds nothing: what can't be
 // kept is read all the same.
 func TestFullDisk(t *testing.T) {
+	needFace(t, "fuse", "its disk is a tmpfs")
 	needFUSE(t)
 	needRoot(t, "mount a small tmpfs")
 	u := newUser(t)

@@ -112,7 +112,7 @@ func waitFor(t testing.TB, what string, done func() bool) {
 // A killed daemon leaves a dead mount: umount takes it away, and the next
 // mount has lost nothing.
 func TestKilled(t *testing.T) {
-	needFUSE(t)
+	needFace(t, "fuse", "TestFaceKilled is of the other")
 	u := newUser(t)
 	ref := u.layoutOf(t, small("t", "hello"))
 	m := u.mount(t, ref+":t")

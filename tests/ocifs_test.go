@@ -90,7 +90,9 @@ type user struct {
 	env   []string
 }
 
-// newUser makes a user whose files go when the test ends.
+// newUser makes a user whose files go when the test ends. Of what flags can be
+// given in the environment, they have only the face of mounts, so that the same
+// tests can be run through either.
 func newUser(t testing.TB) *user {
 	t.Helper()
 	home := tempDir(t)
@@ -98,6 +100,8 @@ func newUser(t testing.TB) *user {
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
 		switch {
+		case name == "OCIFS_FACE":
+			u.env = append(u.env, kv)
 		case name == "HOME", strings.HasPrefix(name, "XDG_"), strings.HasPrefix(name, "OCIFS_"),
 			strings.HasPrefix(name, "DOCKER_"), strings.HasSuffix(strings.ToLower(name), "_proxy"),
 			name == "REGISTRY_AUTH_FILE":

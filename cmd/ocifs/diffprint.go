@@ -122,15 +122,16 @@ var statusNames = map[diff.Status]string{
 
 func (d *differ) document(p string, changes []diff.Change, config []string) error {
 	list := []jsonChange{}
+	oldInodes, newInodes := inodesOf(d.a.Tree()), inodesOf(d.b.Tree())
 	for _, c := range changes {
 		at := path.Join(p, c.Path)
 		j := jsonChange{Status: statusNames[c.Status], What: c.What.Names()}
 		j.Path, j.PathBase64 = forJSON(at)
 		if c.Status != diff.Added {
-			j.Old = new(infoAt(d.a.Tree(), at, c.Old))
+			j.Old = new(infoAt(d.a.Tree(), oldInodes, at, c.Old))
 		}
 		if c.Status != diff.Deleted {
-			j.New = new(infoAt(d.b.Tree(), at, c.New))
+			j.New = new(infoAt(d.b.Tree(), newInodes, at, c.New))
 		}
 		list = append(list, j)
 	}

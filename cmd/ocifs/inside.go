@@ -84,14 +84,19 @@ type fileInfo struct {
 }
 
 // info is what there is to say of a file at a path.
-func (i *openedImage) info(name string, n tree.Node) fileInfo { return infoAt(i.Tree(), name, n) }
+func (i *openedImage) info(name string, n tree.Node) fileInfo {
+	if i.inodes == nil {
+		i.inodes = inodesOf(i.Tree())
+	}
+	return infoAt(i.Tree(), i.inodes, name, n)
+}
 
-func infoAt(t *tree.Tree, name string, n tree.Node) fileInfo {
+func infoAt(t *tree.Tree, inodes func(tree.Node) uint64, name string, n tree.Node) fileInfo {
 	a := t.Attr(n)
 	f := fileInfo{
 		Type: typeNames[a.Mode&index.ModeType], Mode: fmt.Sprintf("%04o", a.Mode&index.ModePerm),
 		UID: a.UID, GID: a.GID, Size: sizeOf(a), ModTime: modTime(a).Format(time.RFC3339Nano),
-		Inode: n.Inode(), Links: a.Nlink, Layer: a.Layer,
+		Inode: inodes(n), Links: a.Nlink, Layer: a.Layer,
 	}
 	f.Path, f.PathBase64 = forJSON(name)
 	f.Target, f.TargetBase64 = forJSON(t.Readlink(n))

@@ -129,7 +129,9 @@ func (k *keeper) run(ctx context.Context, signals <-chan os.Signal) (code int, e
 		return 0, err
 	}
 	rootfs := filepath.Join(k.Dir, bundle.Rootfs)
-	srv, err := fs.Mount(rootfs, img, fs.Options{Source: img.Name(), Suid: true, Logger: k.hooks.log})
+	srv, err := fs.Mount(rootfs, img, fs.Options{
+		Source: img.Name(), Suid: true, Inode: inodesOf(img.Tree()), Logger: k.hooks.log,
+	})
 	if err != nil {
 		return 0, mountFailed(err)
 	}

@@ -77,6 +77,7 @@ $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 			&cli.StringSliceFlag{Name: "option", Aliases: []string{"o"}, Usage: "mount with `OPTIONS`, separated by commas"},
 			jsonFlag(),
 			&cli.StringFlag{Name: "verify", Value: verifyChunk, Usage: "hold to the layers `WHAT`: chunk (each piece that is read, as it is read), full (and first, reading all layers whole, what others say of them)"},
+			&cli.StringFlag{Name: "face", Value: faceFUSE, Usage: "show the image through `FACE`: fuse, erofs (the kernel's own, which asks for contents only; root's, Linux 6.12 or later), auto (erofs where that can be had)"},
 			&cli.StringFlag{Name: "record-trace", Usage: "write to `FILE` what is read first, in that order, as a line of JSON each"},
 			&cli.StringFlag{Name: "prefetch", Usage: "read ahead in the background `WHAT`: all, or trace=FILE (what such a file lists, in its order)"},
 			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`, without which a mount in the background logs nothing"},
@@ -110,6 +111,7 @@ type mountSpec struct {
 	Image      imageSpec
 	Mountpoint string
 	Flags      mountFlags
+	Face       string      // see face.go
 	Bundle     *bundleSpec // that the mount is the root of; nil: none
 	StateDir   stateDir
 	Trace      string // file that what is read is recorded in; "": none
@@ -152,6 +154,9 @@ func mountSpecIn(u *ui, cc *cli.Context, s mountSpec, dir string) (_ mountSpec, 
 		if s.Trace, err = filepath.Abs(f); err != nil {
 			return s, err
 		}
+	}
+	if s.Face, err = faceOf(cc); err != nil {
+		return s, err
 	}
 	if s.Prefetch, err = prefetchOf(cc.String("prefetch")); err != nil {
 		return s, err

@@ -65,13 +65,13 @@ func checkUnmounted(path string, records []record) error {
 	switch {
 	case m == nil:
 		return nil
-	case m.FSType != fs.Type:
+	case !fs.IsOurs(m):
 		return mountf("%s: something is mounted there already (%s, %s)", quote(path), quote(m.Source), m.FSType).with("mount on a directory below it, or elsewhere")
 	}
 	if r := recordOfMount(records, m); r != nil && !r.running() {
 		return deadMount(path)
 	}
-	return mountf("%s: %s is mounted there already", quote(path), quote(m.Source)).with("unmount it first: ocifs umount " + quote(path))
+	return mountf("%s: %s is mounted there already", quote(path), quote(fs.SourceOf(m))).with("unmount it first: ocifs umount " + quote(path))
 }
 
 func deadMount(path string) error {

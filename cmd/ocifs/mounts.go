@@ -90,7 +90,7 @@ func compare(records []record, table fs.Table) []liveMount {
 	}
 	for _, m := range table.Ours() {
 		if recordOfMount(records, m) == nil {
-			all = append(all, liveMount{record: record{Schema: recordSchema, Mountpoint: m.Mountpoint, Device: fs.Device(m), Ref: m.Source}, State: stateUnknown})
+			all = append(all, liveMount{record: record{Schema: recordSchema, Mountpoint: m.Mountpoint, Device: fs.Device(m), Ref: fs.SourceOf(m)}, State: stateUnknown})
 		}
 	}
 	return all

@@ -16,6 +16,7 @@ import (
 	"ocifs.dev/ocifs/cache"
 	"ocifs.dev/ocifs/fetch"
 	"ocifs.dev/ocifs/fs/image"
+	"ocifs.dev/ocifs/fs/tree"
 )
 
 // An imageSpec is which image to open, and how. It goes to a daemon as JSON.
@@ -113,8 +114,9 @@ type openedImage struct {
 	spec   imageSpec
 	src    *fetch.Source
 	store  *cache.Store
-	chosen *image.Selection // nil until choose
-	others []*fetch.Source  // of images elsewhere
+	chosen *image.Selection       // nil until choose
+	others []*fetch.Source        // of images elsewhere
+	inodes func(tree.Node) uint64 // see info; nil until it is asked
 }
 
 // openImage opens an image, whose reads ctx bounds until it is closed.

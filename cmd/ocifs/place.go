@@ -80,7 +80,8 @@ func (r *record) in(table fs.Table) *mountinfo.Info {
 // the same, too, if its name is one that mount tables have as it is.
 func (r *record) means(m *mountinfo.Info) bool {
 	const longest = 1024
-	return fs.Device(m) == r.Device && (m.Source == r.Ref || len(r.Ref) > longest || !plain(r.Ref))
+	source := fs.SourceOf(m)
+	return fs.Device(m) == r.Device && (source == r.Ref || source == fs.NoSource || len(r.Ref) > longest || !plain(r.Ref))
 }
 
 // recordOfMount is the record of a mount in our table.

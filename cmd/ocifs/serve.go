@@ -85,7 +85,7 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 		s.Bundle.undo()
 		return err
 	}
-	h.log.Info("mounted", "image", r.Ref, "digest", r.Digest, "mountpoint", r.Mountpoint, "lazy", r.lazy())
+	h.log.Info("mounted", "image", r.Ref, "digest", r.Digest, "mountpoint", r.Mountpoint, "lazy", r.lazy(), "face", r.Face)
 	err = untilUnmounted(ctx, srv, s.Mountpoint, h, signals)
 	v := vitalsOf(img, srv)
 	h.log.Info("unmounted", "mountpoint", r.Mountpoint, "up", duration(time.Since(r.Started)), "requests", v.Requests,
@@ -106,16 +106,15 @@ func (s mountSpec) show(img *openedImage, files fs.Source, h hooks) (srv *fs.Ser
 		overlay, err = s.Bundle.write(img)
 	}
 	if err == nil {
-		if srv, err = fs.Mount(s.Mountpoint, files, o); err != nil {
-			err = mountFailed(err)
-		}
+		srv, r.Face, err = s.mountFace(img, files, o, h)
 	}
 	if err != nil {
 		s.Bundle.undo()
 		return nil, r, err
 	}
+	face := r.Face
 	r, err = recordOf(img, srv, s)
-	r.Overlay = overlay
+	r.Face, r.Overlay = face, overlay
 	return srv, r, err
 }
 

@@ -29,6 +29,7 @@ type record struct {
 	Device     string        `json:"device"`            // st_dev of the mount, see fs.Device
 	Bundle     string        `json:"bundle,omitempty"`  // whose root it is
 	Overlay    bool          `json:"overlay,omitempty"` // there is one over it
+	Face       string        `json:"face,omitzero"`     // what shows it: fuse or erofs
 	Ref        string        `json:"ref"`
 	Digest     string        `json:"digest,omitzero"`
 	Signed     string        `json:"signed,omitempty"` // the digest that --verify-key was found to have signed

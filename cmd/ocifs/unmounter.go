@@ -42,7 +42,7 @@ func (m unmounter) unmount(ctx context.Context, target string) error {
 	if r := byID(records, target); r != nil && top == nil {
 		return m.recorded(ctx, r, table, true)
 	}
-	if top != nil && top.FSType == fs.Type {
+	if top != nil && fs.IsOurs(top) {
 		return m.takeOff(ctx, path, recordOfMount(records, top))
 	}
 	if r := overlaid(records, path); r != nil {

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"ocifs.dev/ocifs/fs"
+	"ocifs.dev/ocifs/fs/erofs"
+	"ocifs.dev/ocifs/fs/tree"
+)
+
+// The faces of a mount: what shows the tree to the kernel.
+const (
+	faceAuto  = "auto"  // erofs where that can be had, else fuse
+	faceFUSE  = "fuse"  // package fs
+	faceEROFS = "erofs" // package erofs
+)
+
+// faceOf is --face.
+func faceOf(cc *cli.Context) (string, error) {
+	switch f := cc.String("face"); f {
+	case "", faceAuto, faceFUSE, faceEROFS:
+		return f, nil
+	default:
+		return "", usagef("--face is %s, %s or %s, not %q", faceAuto, faceFUSE, faceEROFS, f)
+	}
+}
+
+// mountFace mounts with the face that is asked for, and tells which one it is.
+func (s mountSpec) mountFace(img *openedImage, files fs.Source, o fs.Options, h hooks) (*fs.Server, string, error) {
+	if s.Face == faceEROFS || s.Face == faceAuto {
+		srv, err := s.mountEROFS(img, files, o)
+		switch {
+		case err == nil:
+			return srv, faceEROFS, nil
+		case s.Face == faceEROFS:
+			return nil, "", faceFailed(err)
+		}
+		h.log.Info("mounted with FUSE alone", "why", err)
+	}
+	o.Inode = inodesOf(files.Tree())
+	srv, err := fs.Mount(s.Mountpoint, files, o)
+	if err != nil {
+		return nil, "", mountFailed(err)
+	}
+	return srv, faceFUSE, nil
+}
+
+// mountEROFS mounts with the kernel's face. That reads ahead from one file into
+// the next, which costs nothing but where the cache has none of it; a trace is of
+// what somebody has asked for.
+func (s mountSpec) mountEROFS(img *openedImage, files fs.Source, o fs.Options) (*fs.Server, error) {
+	o.Direct = s.Trace != "" || !img.Complete()
+	return erofs.Mount(s.Mountpoint, files, o, s.Image.CacheDir)
+}
+
+// inodesOf gives the files of a tree their inode numbers, which are the same in
+// both faces.
+func inodesOf(t *tree.Tree) func(tree.Node) uint64 {
+	l, err := erofs.NewLayout(t)
+	if err != nil {
+		return tree.Node.Inode // there is one face only
+	}
+	return l.Inode
+}
+
+// faceFailed is an error of --face=erofs.
+func faceFailed(err error) error {
+	err = fmt.Errorf("--face=%s: %w", faceEROFS, err)
+	if errors.Is(err, erofs.ErrUnfit) || errors.Is(err, erofs.ErrUnavailable) {
+		return hint(&problem{err: err, code: exitUnsupported}, "mount it with --face="+faceAuto+", which takes what can be had")
+	}
+	return mountFailed(err)
+}
