@@ -78,7 +78,9 @@ const (
 	tailMax   = 1 << 20
 )
 
-// byFooter goes by what stands at the blob's end.
+// byFooter goes by what stands at the blob's end. A layer whose table is elsewhere
+// has 46 bytes there that matter, but its annotations are those of any eStargz
+// layer: it costs as much as others, which would pay for less with a request more.
 func (o *opener) byFooter() (*TOC, error) {
 	size := o.tail.blob.Size()
 	n := min(size, max(tailMin, min(size/tailShare, tailMax)))

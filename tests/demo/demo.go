@@ -170,10 +170,13 @@ func (d *demo) step(command []string, do func() (string, error)) error {
 
 // ocifs runs the real binary, with a cache and a state of its own, and returns
 // what it prints.
-func (d *demo) ocifs(args ...string) (string, error) {
-	cmd := exec.Command(d.binary, args...)
+func (d *demo) ocifs(args ...string) (string, error) { return runOcifs(d.binary, d.dir, args...) }
+
+// runOcifs runs a binary, whose cache and state are below dir.
+func runOcifs(binary, dir string, args ...string) (string, error) {
+	cmd := exec.Command(binary, args...)
 	cmd.Env = append(os.Environ(),
-		"OCIFS_CACHE_DIR="+filepath.Join(d.dir, "cache"), "OCIFS_STATE_DIR="+filepath.Join(d.dir, "state"))
+		"OCIFS_CACHE_DIR="+filepath.Join(dir, "cache"), "OCIFS_STATE_DIR="+filepath.Join(dir, "state"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("ocifs %s: %w\n%s", args[0], err, out)

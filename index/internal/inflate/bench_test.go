@@ -111,7 +111,8 @@ func makers() []maker {
 		{"go6", encode(std, 6, 1<<30)},
 		{"go9", encode(std, 9, 1<<30)},
 		{"klauspost", encode(klauspost, -1, 1<<30)},
-		{"flushed", encode(std, 6, 128<<10)}, // as parallel compressors do
+		{"flushed", encode(std, 6, 128<<10)},    // as parallel compressors do
+		{"pgzip", encode(klauspost, -1, 1<<20)}, // as klauspost/pgzip, and so Podman, does
 		{"gzip6", run("gzip", "-6c")},
 		{"gzip9", run("gzip", "-9c")},
 		{"pigz", run("pigz", "-6c")},
@@ -131,6 +132,7 @@ func BenchmarkInflate(b *testing.B) {
 			stream := func(open func() io.Reader) func(*testing.B) {
 				return func(b *testing.B) {
 					b.SetBytes(int64(len(plain)))
+					b.ReportAllocs()
 					for b.Loop() {
 						if n, err := io.Copy(io.Discard, open()); err != nil || n != int64(len(plain)) {
 							b.Fatal(n, err)
@@ -149,6 +151,7 @@ func BenchmarkInflate(b *testing.B) {
 
 func benchDecoder(b *testing.B, raw []byte, size int, every int64) {
 	b.SetBytes(int64(size))
+	b.ReportAllocs()
 	d := inflate.NewDecoder(nil)
 	index := 0
 	for b.Loop() {
@@ -203,6 +206,7 @@ func BenchmarkResume(b *testing.B) {
 		b.Run(size.name, func(b *testing.B) {
 			buf := make([]byte, size.n)
 			b.SetBytes(int64(size.n))
+			b.ReportAllocs()
 			for b.Loop() {
 				m := &marks[r.IntN(len(marks))]
 				if err := d.Resume(bytes.NewReader(raw[m.Bit/8:]), m.state); err != nil {
@@ -216,12 +220,18 @@ func BenchmarkResume(b *testing.B) {
 	}
 }
 
-// BenchmarkState is the encoding of a checkpoint.
+// BenchmarkState is the encoding of a checkpoint; bytes are those of its window,
+// B/state what becomes of it.
 func BenchmarkState(b *testing.B) {
 	raw := makers()[0].make(b, layer(b))
 	_, marks := pass(b, raw, 256<<10)
+	b.SetBytes(inflate.History)
+	b.ReportAllocs()
 	var buf []byte
+	sum, n := 0, 0
 	for i := 0; b.Loop(); i++ {
 		buf = marks[i%len(marks)].Append(buf[:0])
+		sum, n = sum+len(buf), n+1
 	}
+	b.ReportMetric(float64(sum)/float64(n), "B/state")
 }
