@@ -28,7 +28,8 @@ func (e *MismatchError) Error() string {
 
 // Check compares table, which Open has made of a layer, with whole, which
 // Build has made of the same one: the same entries in the same order, and, by
-// the table's digests, the same contents. data is the decoded space of whole,
+// the table's digests, the same contents; digests of whole files count if Open
+// was told to keep them. data is the decoded space of whole,
 // of which all that is content is read. Times that the table gives in whole
 // seconds may be rounded ones.
 //
@@ -48,6 +49,7 @@ func Compare(table, whole *TOC, data io.ReaderAt) error {
 	c.parts, _ = table.tiling.(*parts)
 	next, stop := iter.Pull(whole.Entries())
 	defer stop()
+	files, n := table.files, 0
 	for t := range table.Entries() {
 		b, ok := next()
 		if !ok {
@@ -56,6 +58,13 @@ func Compare(table, whole *TOC, data io.ReaderAt) error {
 		if err := c.entry(t, b); err != nil {
 			return err
 		}
+		if len(files) > 0 && files[0].entry == n {
+			if err := c.file(b, files[0].digest); err != nil {
+				return err
+			}
+			files = files[1:]
+		}
+		n++
 	}
 	if b, more := next(); more {
 		return &MismatchError{b.Name, "entry", "nothing", b.String()}
@@ -131,6 +140,17 @@ func (c *checker) content(t, b *Entry) error {
 			}
 			n -= stop - start
 		}
+	}
+	return nil
+}
+
+// file holds the content of a whole file, whose chunks are what they should be,
+// to the digest that the table has of it.
+func (c *checker) file(b *Entry, want [sha256.Size]byte) error {
+	r := &content{data: c.data, e: b, at: b.Off}
+	same, err := r.sum(c.buf, b.Size, want[:])
+	if err != nil || !same {
+		return orElse(err, &MismatchError{b.Name, "digest of the whole file", "", ""})
 	}
 	return nil
 }

@@ -32,6 +32,11 @@ func TestCheck(t *testing.T) {
 			`entry "small": the table of contents has another name than the layer: tall, not small`},
 		{func(l *listing) { l.chunk("big")["chunkDigest"] = digest.FromString("") },
 			`entry "big": the table of contents has another content than the layer`},
+		{func(l *listing) { l.file("big")["digest"] = digest.FromString("") },
+			`entry "big": the table of contents has another digest of the whole file than the layer`},
+		{func(l *listing) { e := l.file("small"); e["chunkDigest"] = e["digest"]; e["digest"] = digest.FromString("") },
+			`entry "small": the table of contents has another digest of the whole file than the layer`},
+		{func(l *listing) { l.file("big")["digest"] = "md5:0" }, "<nil>"}, // nobody's
 		{func(l *listing) { l.drop(len(l.entries) - 1) },
 			`entry "hard": the table of contents has another entry than the layer: nothing, not 0100644 0:0 "hard" = "small"`},
 		{func(l *listing) { l.add(map[string]any{"type": "fifo", "name": "more"}) },
@@ -42,6 +47,7 @@ func TestCheck(t *testing.T) {
 			`entry "small": the table of contents has another mode than the layer: 0020644, not 0100644`},
 	} {
 		p := relist(t, honest, edited(t, c.edit))
+		p.hints.Files = true
 		toc, _, err := open(p)
 		if err != nil {
 			t.Fatal(err)

@@ -29,10 +29,15 @@ type contents struct {
 	holes   int64   // bytes of the chunks of zeros, which are not in it
 	zeros   []zeros // of those, the ones not held to their digests yet
 
-	file    *Entry // the regular file whose chunks are being read, or nil
-	name    string // as the table has it
-	covered int64  // by the chunks so far
-	whole   []byte // the digest of its content
+	file    *Entry            // the regular file whose chunks are being read, or nil
+	name    string            // as the table has it
+	covered int64             // by the chunks so far
+	whole   []byte            // the digest of its content
+	chunks  int               // so far
+	sum     [sha256.Size]byte // of the latest chunk
+
+	keep  bool // Hints.Files
+	files []fileSum
 
 	last  last
 	after int // entries behind the last part's
@@ -45,8 +50,8 @@ type last struct {
 	pad int64 // bytes between its file's content and the next header
 }
 
-func newContents(f Format, l Limits, end int64) *contents {
-	return &contents{format: f, limits: l, end: end}
+func newContents(f Format, h *Hints, end int64) *contents {
+	return &contents{format: f, limits: h.Limits, keep: h.Files, end: end}
 }
 
 // read reads all of the table.
@@ -138,7 +143,7 @@ func (c *contents) add(r *record) error {
 			return fmt.Errorf("a size of %d", r.size)
 		}
 		e.Size, e.Off = r.size, c.size
-		c.file, c.name, c.covered, c.whole = e, string(r.name), 0, r.digest
+		c.file, c.name, c.covered, c.whole, c.chunks = e, string(r.name), 0, r.digest, 0
 		return c.chunk(r)
 	}
 	return c.emit(e)
@@ -169,6 +174,7 @@ func (c *contents) chunk(r *record) error {
 	}
 	start := c.covered
 	c.covered += n
+	c.chunks, c.sum = c.chunks+1, sum
 	if c.format == ZstdChunked && string(r.chunkKind) == "zeros" {
 		return c.hole(n, sum)
 	}
@@ -238,6 +244,9 @@ func (c *contents) close() error {
 		e.Data = []Extent{}
 	case e.Data[0].Len == e.Size:
 		e.Data = nil
+	}
+	if sum, ok := parseDigest(c.whole); ok && c.keep && (c.chunks > 1 || sum != c.sum) {
+		c.files = append(c.files, fileSum{c.n, sum})
 	}
 	c.last.pad = align(e.Size) - e.Size
 	if err := c.emit(e); err != nil {

@@ -84,7 +84,7 @@ func (o *opener) estargz(f stargzFooter) (*TOC, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newContents(EStargz, o.h.Limits, f.toc)
+	c := newContents(EStargz, &o.h, f.toc)
 	if err := c.read(table.json); err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (o *opener) external() (*TOC, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newContents(EStargz, o.h.Limits, o.tail.blob.Size())
+	c := newContents(EStargz, &o.h, o.tail.blob.Size())
 	if err := c.read(table.json); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,10 @@ type Hints struct {
 	// external kind (see ErrExternal): a gzipped archive of one file.
 	TOC []byte
 
+	// Files keeps the digests of whole files, which Check holds them to: reads are
+	// held to their chunks' digests alone.
+	Files bool
+
 	Limits Limits
 }
 

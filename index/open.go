@@ -108,7 +108,7 @@ func (o *opener) toc(c *contents) *TOC {
 		format: c.format,
 		blob:   o.h.Digest, blobSize: o.tail.blob.Size(), diffID: o.h.DiffID,
 		size:    c.size,
-		entries: c.entries, nentries: c.n,
+		entries: c.entries, nentries: c.n, files: c.files,
 		tiling: &parts{format: c.format, size: c.size, end: c.end, b: c.parts, window: o.h.Limits.Window, pool: new(decoders)},
 	}
 }

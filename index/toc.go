@@ -1,6 +1,7 @@
 package index
 
 import (
+	"crypto/sha256"
 	"iter"
 
 	"github.com/opencontainers/go-digest"
@@ -19,6 +20,14 @@ type TOC struct {
 	entries  []byte // see entries.go
 	nentries int
 	tiling   tiling // see tiling.go
+	files    []fileSum
+}
+
+// A fileSum is the digest that a table of contents has of a whole file, where it
+// has others of its chunks.
+type fileSum struct {
+	entry  int // counts from 0
+	digest [sha256.Size]byte
 }
 
 // New makes a TOC of entries with no data behind them, for building trees by

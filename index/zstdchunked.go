@@ -60,7 +60,7 @@ func (o *opener) zstdChunked(at place) (*TOC, error) {
 	if err := promised(o.promise.json, json); err != nil {
 		return nil, err
 	}
-	c := newContents(ZstdChunked, o.h.Limits, at.off-skippableHead)
+	c := newContents(ZstdChunked, &o.h, at.off-skippableHead)
 	if err := c.read(json); err != nil {
 		return nil, err
 	}

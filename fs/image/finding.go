@@ -79,7 +79,7 @@ func (l *layer) hold(ctx context.Context, p *planner, c Claim) error {
 // believe opens the layer as c would have it.
 func (l *layer) believe(ctx context.Context, p *planner, c Claim) (err error) {
 	if c.Origin.files() {
-		l.toc, _, err = l.bring(ctx, p)
+		l.toc, _, err = l.bring(ctx, p, true)
 		return err
 	}
 	b, err := p.found.r.blob(ctx, c.Table)

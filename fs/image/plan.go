@@ -141,7 +141,7 @@ func (l *layer) brought(ctx context.Context, p *planner) (bool, error) {
 		return false, err
 	}
 	if toc == nil {
-		toc, origin, err = l.bring(ctx, p)
+		toc, origin, err = l.bring(ctx, p, false)
 		switch {
 		case errors.Is(err, index.ErrExternal):
 			l.warn(p, fmt.Sprintf("its table of contents can't be used: %v", err))

@@ -84,9 +84,9 @@ func (t *tocImages) table(ctx context.Context, layer digest.Digest) ([]byte, err
 
 // bring opens the layer by the table that its manifest vouches for: its own,
 // or, if it says so, the TOC image's. A TOC image that isn't there, or isn't
-// one, is an index.ErrExternal that says why.
-func (l *layer) bring(ctx context.Context, p *planner) (*index.TOC, Origin, error) {
-	h := index.Hints{Digest: l.desc.Digest, DiffID: l.diffID, Annotations: l.desc.Annotations, Limits: p.o.Limits}
+// one, is an index.ErrExternal that says why. With files, it is for index.Check.
+func (l *layer) bring(ctx context.Context, p *planner, files bool) (*index.TOC, Origin, error) {
+	h := index.Hints{Digest: l.desc.Digest, DiffID: l.diffID, Annotations: l.desc.Annotations, Files: files, Limits: p.o.Limits}
 	toc, err := index.Open(ctx, l.blob, h)
 	if !errors.Is(err, index.ErrExternal) {
 		return toc, OriginLayer, err
