@@ -44,7 +44,7 @@
 //
 // A registry that lacks a blob is asked once more, after it has been asked for
 // the manifest (registry.wake): those that copy images as they are asked for
-// may have to be told so what it is about.
+// may have to be told so what it is about; those that forget some of it, again.
 //
 // # Configuration and mirrors
 //

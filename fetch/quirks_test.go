@@ -38,7 +38,7 @@ func TestQuirks(t *testing.T) {
 		{name: "ranges ignored", fault: On(Blob, IgnoreRange()), byName: true},
 		{name: "ranges with status 200 (dfdaemon)", fault: On(Blob, RangeAs200()), byName: true},
 		{name: "no blobs before the manifest (zot)", fault: OnDemand(), byName: true},
-		{name: "redirects that run out (GHCR)", kind: Options{CDN: true, CDNLife: 20 * time.Millisecond}, byName: true},
+		{name: "redirects that run out (GHCR)", kind: Options{CDN: true}, fault: On(CDN, Times(1, Status(403))), byName: true},
 		{name: "403 for a token that has run out (ECR)", kind: Options{Auth: Auth{Mode: Bearer, Uses: 2, Forbid: true}}, byName: true},
 		{name: "tokens from another host (GitLab)", kind: Options{Auth: Auth{Mode: Bearer}}, byName: true},
 		{name: "too many requests, once", fault: Times(1, RetryAfter(429, "0")), byName: true},
@@ -87,7 +87,22 @@ func TestOnDemand(t *testing.T) {
 	b := openBlob(t, open(t, reg.Host+"/a/b@"+d.Digest.String(), fetch.Options{}), reg.PutBlob("", data))
 	readMany(t, b, data, 2)
 	expect(t, reg, map[Kind]int{Blob: 3, Manifest: 1})
+
+	reg.Heal()
+	reg.Use(OnDemand()) // it has forgotten
+	reg.Reset()
+	readMany(t, b, data, 2)
+	expect(t, reg, map[Kind]int{Blob: 3, Manifest: 1})
+
+	reg.Use(On(Blob, Status(404))) // and this time for good
+	reg.Reset()
+	for range 3 {
+		checkErr(t, second(b.ReadAt(make([]byte, 1), 0)), fetch.ErrNotFound)
+	}
+	expect(t, reg, map[Kind]int{Blob: 4, Manifest: 1})
 }
+
+func second(_ int, err error) error { return err }
 
 // TestRangeAlign asks for whole pieces, and for none twice in a long stream.
 func TestRangeAlign(t *testing.T) {

@@ -69,7 +69,10 @@ func (b *body) Close() {
 func (b *remote) open(ctx context.Context, off, n int64) (*body, error) {
 	body, err := b.openOnce(ctx, off, n)
 	if lacks(err) && b.r.wake(ctx) {
-		return b.openOnce(ctx, off, n)
+		body, err = b.openOnce(ctx, off, n)
+	}
+	if err == nil {
+		b.r.asked.Store(false) // if it forgets what it has, it is woken again
 	}
 	return body, err
 }

@@ -40,7 +40,7 @@ type registry struct {
 
 	align   int64       // of the ranges of blobs; 0: as they are wanted
 	piece   int64       // pieceSize, but in tests
-	asked   atomic.Bool // for a manifest
+	asked   atomic.Bool // for a manifest, since it last had a blob
 	habits  habits
 	linking linking
 }
@@ -196,8 +196,8 @@ func (r *registry) head(ctx context.Context, path string) (d ocispec.Descriptor,
 	return d, ok, err
 }
 
-// wake asks for the manifest, if that has not been done, and reports whether
-// it is there.
+// wake asks for the manifest, if that has not been done since the registry last
+// had a blob, and reports whether it is there.
 func (r *registry) wake(ctx context.Context) bool {
 	name := string(r.ref.digest)
 	if name == "" {
