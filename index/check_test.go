@@ -34,7 +34,11 @@ func TestCheck(t *testing.T) {
 			`entry "big": the table of contents has another content than the layer`},
 		{func(l *listing) { l.file("big")["digest"] = digest.FromString("") },
 			`entry "big": the table of contents has another digest of the whole file than the layer`},
-		{func(l *listing) { e := l.file("small"); e["chunkDigest"] = e["digest"]; e["digest"] = digest.FromString("") },
+		{func(l *listing) {
+			e := l.file("small")
+			e["chunkDigest"] = e["digest"]
+			e["digest"] = digest.FromString("")
+		},
 			`entry "small": the table of contents has another digest of the whole file than the layer`},
 		{func(l *listing) { l.file("big")["digest"] = "md5:0" }, "<nil>"}, // nobody's
 		{func(l *listing) { l.drop(len(l.entries) - 1) },
