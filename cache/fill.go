@@ -97,7 +97,7 @@ func (sp *Space) fly(f *flight) {
 	for _, r := range sp.lacking(f) {
 		put := func(i int, p []byte) error { return sp.put(f, i, p) }
 		err := sp.fill(r.first, r.last, put)
-		sp.store.tally.filled(err)
+		sp.store.filled(err)
 		switch {
 		case errors.Is(err, errEnough):
 			sp.sendBack(f, f.run)

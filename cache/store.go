@@ -32,6 +32,8 @@ type Store struct {
 	tally   tally
 	trouble atomic.Pointer[error] // see Trouble
 
+	unfilled atomic.Pointer[error] // see Unfilled
+
 	budget  budget
 	short   atomic.Int64
 	spare   spare

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"io/fs"
 	"sync/atomic"
 )
 
@@ -31,11 +32,27 @@ func (s *Store) Tally() Tally {
 	}
 }
 
-func (t *tally) filled(err error) {
-	t.fills.Add(1)
-	if err != nil && !errors.Is(err, errEnough) {
-		t.failed.Add(1)
+// filled counts a call of a Fill, and notes how it went. One that was ended on
+// purpose has not failed.
+func (s *Store) filled(err error) {
+	s.tally.fills.Add(1)
+	switch {
+	case err == nil, errors.Is(err, errEnough), errors.Is(err, fs.ErrClosed):
+		if s.unfilled.Load() != nil && err == nil {
+			s.unfilled.Store(nil)
+		}
+	default:
+		s.tally.failed.Add(1)
+		s.unfilled.Store(&err)
 	}
+}
+
+// Unfilled is the error of the latest call of a Fill; nil if that has succeeded.
+func (s *Store) Unfilled() error {
+	if err := s.unfilled.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // tallied counts a read of n bytes at off, of which the chunks missing were not

@@ -38,6 +38,9 @@ func TestTally(t *testing.T) {
 	}
 	check("failed", Tally{HitBytes: 2010, MissBytes: 1800, Fills: 4, Failed: 1})
 
+	if err := s.Unfilled(); !errors.Is(err, m.fail) {
+		t.Errorf("unfilled: %v", err)
+	}
 	m.fail = nil
 	if err := flip(filepath.Join(dir, "v1/spaces/k/data"), 1003); err != nil {
 		t.Fatal(err)
@@ -46,6 +49,9 @@ func TestTally(t *testing.T) {
 	expect(t, sp, want, 1000, 1000)
 	check("damaged", Tally{HitBytes: 2010, MissBytes: 2800, Fills: 5, Failed: 1, Damaged: 1})
 
+	if err := s.Unfilled(); err != nil {
+		t.Errorf("unfilled: %v", err)
+	}
 	if _, err := s.Trim(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func Open(ctx context.Context, ref string, o Options) (*Source, error) {
 }
 
 func open(ctx context.Context, r Reference, o Options) (_ *Source, err error) {
-	s := &Source{ref: r, meter: new(meter)}
+	s := &Source{ref: r, meter: &meter{sent: o.Sent}}
 	switch r.transport {
 	case transportRegistry:
 		s.place, s.ref, err = openRegistry(r, o, s.meter)
@@ -121,12 +121,13 @@ func (s *Source) At(d digest.Digest) string {
 type Stats struct {
 	Requests int64 // HTTP requests, those for tokens and those answered by errors included
 	Bytes    int64 // bytes of response bodies that arrived
+	Retries  int64 // how often something that had failed was asked for again after a pause
 }
 
 // Stats returns the counts up to now. They stay zero where no network is
 // involved.
 func (s *Source) Stats() Stats {
-	return Stats{Requests: s.meter.requests.Load(), Bytes: s.meter.bytes.Load()}
+	return Stats{Requests: s.meter.requests.Load(), Bytes: s.meter.bytes.Load(), Retries: s.meter.retries.Load()}
 }
 
 // Resolve returns a descriptor of what the reference points at. A reference

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -116,16 +115,20 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodPut {
 		t = n.patient[t]
 	}
-	n.meter.requests.Add(1)
+	sending := n.meter.begun(req)
 	resp, err := t.RoundTrip(req)
 	if noTLS := (tls.RecordHeaderError{}); errors.As(err, &noTLS) {
 		n.meter.requests.Add(-1) // the server has seen a connection, but no request
+		return resp, err
 	}
-	if err == nil {
-		resp.Body = &metered{resp.Body, n.meter}
-		preferBearer(resp.Header)
+	if err != nil {
+		sending.ended(fmt.Errorf("no answer: %w", err))
+		return resp, err
 	}
-	return resp, err
+	sending.r.Status = resp.StatusCode
+	resp.Body = &metered{resp.Body, sending}
+	preferBearer(resp.Header)
+	return resp, nil
 }
 
 // preferBearer puts the challenge that can best be met before the others,
@@ -235,20 +238,6 @@ func (n *network) close() {
 		t.CloseIdleConnections()
 		patient.CloseIdleConnections()
 	}
-}
-
-// A meter counts requests and the bytes of their answers.
-type meter struct{ requests, bytes atomic.Int64 }
-
-type metered struct {
-	io.ReadCloser
-	m *meter
-}
-
-func (r *metered) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	r.m.bytes.Add(int64(n))
-	return n, err
 }
 
 // checkHop decides whether to follow a redirect.

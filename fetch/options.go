@@ -45,6 +45,10 @@ type Options struct {
 	// that keeps what it was asked for finds it again.
 	RangeAlign int64
 
+	// Sent is told of each request that was sent to a registry, or to where it or
+	// its token server is, when its answer has come to its end; it is called from
+	// several goroutines. nil: nobody is.
+	Sent func(Request)
 	// Warn is told, in one line, what went not quite right. nil: nobody is.
 	Warn func(string)
 	// Debug is told, in one line, which of several servers gave what. nil:

@@ -62,7 +62,7 @@ func (h *habits) ignoresRanges() bool {
 }
 
 func newRegistry(e endpoint, o Options, m *meter) (*registry, error) {
-	r := &registry{endpoint: e, retry: patience{o.Retry.withDefaults(), o.warn}, tokens: new(tokens), align: o.RangeAlign, piece: pieceSize}
+	r := &registry{endpoint: e, retry: patience{o.Retry.withDefaults(), o.warn, m}, tokens: new(tokens), align: o.RangeAlign, piece: pieceSize}
 	if !e.named { // what was given outright is for nobody else
 		o.Header, o.Scheme, o.Auth = nil, "", Auth{Files: o.Auth.Files, TokenHosts: o.Auth.TokenHosts}
 	}

@@ -71,6 +71,7 @@ func hopeless(err error) bool {
 type patience struct {
 	Retry
 	warn func(string)
+	m    *meter // of retries
 }
 
 // longWait is what a user should be told about.
@@ -101,7 +102,11 @@ func (r patience) pause(ctx context.Context, tries int, err error) error {
 	if wait >= longWait {
 		r.warn(fmt.Sprintf("waiting %v: %v", wait.Round(time.Second), err))
 	}
-	return sleep(ctx, wait)
+	err = sleep(ctx, wait)
+	if err == nil {
+		r.m.retries.Add(1)
+	}
+	return err
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

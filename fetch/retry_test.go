@@ -58,6 +58,7 @@ func TestPause(t *testing.T) {
 	r := patience{
 		Retry{Attempts: 4, MinWait: 200 * time.Millisecond, MaxWait: time.Minute, Stall: time.Second},
 		func(s string) { warnings = append(warnings, s) },
+		new(meter),
 	}
 	network := &networkError{&url.Error{Err: io.EOF}}
 	for _, c := range []struct {
@@ -109,7 +110,7 @@ func TestPauseCanceled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		start := time.Now()
-		err := patience{Retry{}.withDefaults(), func(string) {}}.pause(ctx, 1, status(429, "50"))
+		err := patience{Retry{}.withDefaults(), func(string) {}, new(meter)}.pause(ctx, 1, status(429, "50"))
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
 			t.Error(err, time.Since(start))
 		}

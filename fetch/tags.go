@@ -35,7 +35,7 @@ func Tags(ctx context.Context, ref string, o Options, limit int) (name string, t
 	if limit <= 0 || limit > maxTags {
 		limit = maxTags
 	}
-	s := &Source{ref: r, meter: new(meter)}
+	s := &Source{ref: r, meter: &meter{sent: o.Sent}}
 	if r.transport == transportRegistry {
 		tags, err = s.remoteTags(ctx, r, o, limit)
 	} else {

@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	"ocifs.dev/ocifs/fs/tree"
 )
@@ -66,6 +67,10 @@ type Options struct {
 	// Logger gets one record for a read that failed (error), and what the
 	// FUSE library has to say (debug). nil: nothing is logged.
 	Logger *slog.Logger
+
+	// ReadTook is told how long each READ took to be answered, from several
+	// goroutines. nil: nobody is.
+	ReadTook func(time.Duration)
 }
 
 func (o Options) logger() *slog.Logger {

@@ -45,7 +45,7 @@ func Mount(dir string, src Source, o Options) (*Server, error) {
 
 // Serve begins to answer the requests of c, from src, until the kernel closes
 // the connection; it returns when the mount can be used. src must live until
-// Server.Wait returns. Of o it heeds the Logger, Inode, Direct and Squash.
+// Server.Wait returns. Of o it heeds the Logger, ReadTook, Inode, Direct and Squash.
 //
 // c belongs to the server now. After an error it is closed, but still mounted.
 func Serve(c *Conn, src Source, o Options) (*Server, error) {
@@ -57,7 +57,7 @@ func Serve(c *Conn, src Source, o Options) (*Server, error) {
 	if o.Squash {
 		v.squash(os.Geteuid(), os.Getegid())
 	}
-	server, err := fuse.NewServer(v, fmt.Sprintf("/dev/fd/%d", c.take()), v.mountOptions())
+	server, err := fuse.NewServer(counted{v, o.ReadTook}, fmt.Sprintf("/dev/fd/%d", c.take()), v.mountOptions())
 	if err != nil {
 		return nil, fmt.Errorf("serve: %w", err)
 	}

@@ -33,6 +33,7 @@ type counters struct {
 	requests [numOps]atomic.Uint64
 	read     atomic.Uint64 // bytes
 	failed   atomic.Uint64 // reads
+	errnos   [maxErrno]atomic.Uint64
 }
 
 func (c *counters) add(o op) { c.requests[o].Add(1) }
@@ -47,6 +48,10 @@ type Stats struct {
 
 	ReadBytes   uint64 // answered to READ
 	FailedReads uint64 // answered with EIO
+
+	// Errors counts the answers that were error numbers, by name, as "EIO":
+	// ENODATA where there is no such attribute is one, too.
+	Errors map[string]uint64
 }
 
 func (c *counters) stats() Stats {
@@ -54,6 +59,7 @@ func (c *counters) stats() Stats {
 		Requests:    make(map[string]uint64),
 		ReadBytes:   c.read.Load(),
 		FailedReads: c.failed.Load(),
+		Errors:      c.errors(),
 	}
 	for o, name := range opNames {
 		if n := c.requests[o].Load(); n > 0 {

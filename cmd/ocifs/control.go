@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"maps"
 	"net"
 	"net/http"
 	"os"
-	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,49 +17,38 @@ import (
 // and root:
 //
 //	/v1/stats   vitals, as JSON
-//	/metrics    the same, as Prometheus reads it (text format, version 0.0.4)
-//	/healthz    200, as long as the process serves the mount
+//	/metrics    the same and more, as Prometheus reads it
+//	/healthz    200 and "ok"; 503 and why, a line each, where something is wrong
 //
-// No metric has an image, a path or a digest as a label: a socket is of one mount.
+// Wrong is what a user should mend, though what is cached reads on: that the
+// latest fetch failed, after all retries; that what is fetched can't be kept, as
+// the disk is full, can't be written to, or has lost the files; that a layer was
+// found to be another one than its index told. It is well again when the next
+// fetch, or write, succeeds. Nothing is tried for the answer.
 
-// controlServer answers with what now tells.
-func controlServer(now func() vitals) *http.Server {
+// controlServer answers with what now and the watcher tell.
+func controlServer(w *watcher, now func() vitals) *http.Server {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/stats", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(now())
+	mux.HandleFunc("GET /v1/stats", func(to http.ResponseWriter, _ *http.Request) {
+		to.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(to).Encode(now())
 	})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		now().metrics(w)
+	mux.HandleFunc("GET /metrics", func(to http.ResponseWriter, _ *http.Request) {
+		to.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		w.metrics(to, now())
 	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "ok")
+	mux.HandleFunc("GET /healthz", func(to http.ResponseWriter, _ *http.Request) {
+		trouble := now().Trouble
+		if len(trouble) == 0 {
+			fmt.Fprintln(to, "ok")
+			return
+		}
+		to.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(to, strings.Join(trouble, "\n"))
 	})
 	return &http.Server{
 		Handler: mux, MaxHeaderBytes: 1 << 14, ErrorLog: log.New(io.Discard, "", 0),
 		ReadTimeout: vitalsWait, WriteTimeout: vitalsWait, IdleTimeout: vitalsWait,
-	}
-}
-
-// metrics writes v as Prometheus reads it.
-func (v vitals) metrics(w io.Writer) {
-	counter := func(name, help string) { fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s counter\n", name, help) }
-	for _, c := range []struct {
-		name, help string
-		value      int64
-	}{
-		{"ocifs_registry_requests_total", "HTTP requests to the registry.", v.Requests},
-		{"ocifs_fetch_bytes_total", "Bytes that came from the registry.", v.Fetched},
-		{"ocifs_read_bytes_total", "Bytes that readers of the mount were given.", v.Read},
-		{"ocifs_read_errors_total", "Reads that failed.", v.FailedReads},
-	} {
-		counter(c.name, c.help)
-		fmt.Fprintf(w, "%s %d\n", c.name, c.value)
-	}
-	counter("ocifs_fs_ops_total", "Requests of the kernel, by kind.")
-	for _, op := range slices.Sorted(maps.Keys(v.Ops)) {
-		fmt.Fprintf(w, "ocifs_fs_ops_total{op=%q} %d\n", op, v.Ops[op])
 	}
 }
 

@@ -197,11 +197,21 @@ func daemon(ctx context.Context) error {
 	if s.Progress {
 		h.step = func(p step) { d.send(event{Step: &p}) }
 	}
-	if h.log, err = s.openLog(d); err != nil {
+	level := new(slog.LevelVar)
+	level.Set(levelOf(s.LogLevel))
+	if h.log, err = s.openLog(d, level); err != nil {
 		d.fail(ctx, err)
 		return reported(exitFailure)
 	}
 	d.log = h.log
+	if s.LogFile == "" {
+		h.logTo = func(name string) error {
+			if s.AnyLevel { // there are few such lines, and nobody has to read them
+				level.Set(min(level.Level(), slog.LevelInfo))
+			}
+			return d.logTo(name)
+		}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	detach := make(chan struct{})
@@ -236,12 +246,25 @@ func inheritedPipe(fd int) (*os.File, error) {
 }
 
 // A daemonVoice is where a daemon speaks: to its parent until it is live, then
-// to its log, which is lost without --log-file. Safe for concurrent use.
+// to its log. Safe for concurrent use.
 type daemonVoice struct {
 	log *slog.Logger
 
 	mu   sync.Mutex
 	pipe *os.File // nil once live
+	file *logFile // nil until there is a record to be beside
+}
+
+// logTo has the log go on in that file.
+func (d *daemonVoice) logTo(name string) error {
+	f, err := openLogFile(name, logLimit)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.file = f
+	return nil
 }
 
 // send tells the parent. That it is gone shows elsewhere.
@@ -257,6 +280,9 @@ func (d *daemonVoice) send(e event) {
 func (d *daemonVoice) Write(b []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.file != nil {
+		return d.file.Write(b)
+	}
 	if d.pipe == nil {
 		return os.Stderr.Write(b)
 	}

@@ -29,7 +29,9 @@ func TestElsewhere(t *testing.T) {
 		}
 	}
 	const shown = "compose.yaml\nimages\n"
-	line := func(tag string) []string { return []string{"ls", "--all-images", "--creds=user:pw", ours.Host + "/r:" + tag} }
+	line := func(tag string) []string {
+		return []string{"ls", "--all-images", "--creds=user:pw", ours.Host + "/r:" + tag}
+	}
 	if got := w.ok(line("here")...); got != shown {
 		t.Errorf("in the same registry: %q", got)
 	}

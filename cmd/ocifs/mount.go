@@ -80,7 +80,7 @@ $ ocifs mount -f ghcr.io/o/r@sha256:… ~/r      until Ctrl-C`,
 			&cli.StringFlag{Name: "face", Value: faceFUSE, Usage: "show the image through `FACE`: fuse, erofs (the kernel's own, which asks for contents only; root's, Linux 6.12 or later), auto (erofs where that can be had)"},
 			&cli.StringFlag{Name: "record-trace", Usage: "write to `FILE` what is read first, in that order, as a line of JSON each"},
 			&cli.StringFlag{Name: "prefetch", Usage: "read ahead in the background `WHAT`: all, or trace=FILE (what such a file lists, in its order)"},
-			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`, without which a mount in the background logs nothing"},
+			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`, which grows, and not to the file that ocifs mounts -v names"},
 		},
 	}
 	c.Action = func(cc *cli.Context) error {
@@ -118,6 +118,7 @@ type mountSpec struct {
 	Prefetch   string // see prefetch.go
 	LogFile    string // "": stderr, and nowhere once the daemon is on its own
 	LogLevel   string
+	AnyLevel   bool // nobody has said which
 	Progress   bool // somebody looks at it
 	LogFormat  string
 }
@@ -162,6 +163,7 @@ func mountSpecIn(u *ui, cc *cli.Context, s mountSpec, dir string) (_ mountSpec, 
 		return s, err
 	}
 	s.LogLevel, s.LogFormat, s.Progress = u.level.String(), u.format, u.progress.show
+	s.AnyLevel = !cc.IsSet("log-level")
 	if cc.Bool("debug") {
 		s.LogLevel = "debug"
 	}
@@ -186,8 +188,21 @@ func mountSpecIn(u *ui, cc *cli.Context, s mountSpec, dir string) (_ mountSpec, 
 	return s, err
 }
 
+// logOf is where the log goes once the mount is live; "" if nobody can look there.
+func (s *mountSpec) logOf(h hooks) string {
+	switch {
+	case s.LogFile != "":
+		return s.LogFile
+	case h.logTo != nil:
+		return logBeside
+	case os.Getenv("JOURNAL_STREAM") != "":
+		return logJournal
+	}
+	return ""
+}
+
 // openLog is the mount's log, in its file if it has one, else in w.
-func (s *mountSpec) openLog(w io.Writer) (*slog.Logger, error) {
+func (s *mountSpec) openLog(w io.Writer, level slog.Leveler) (*slog.Logger, error) {
 	if s.LogFile != "" {
 		f, err := os.OpenFile(s.LogFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
@@ -195,7 +210,7 @@ func (s *mountSpec) openLog(w io.Writer) (*slog.Logger, error) {
 		}
 		w = f // open until the process ends
 	}
-	return newLog(w, levelOf(s.LogLevel), s.LogFormat), nil
+	return newLog(w, level, s.LogFormat), nil
 }
 
 // foreground serves the mount in this process, and tells n how it is.
@@ -204,7 +219,7 @@ func foreground(ctx context.Context, u *ui, s mountSpec, n *notifier, live func(
 	h.step = n.steps(h.step)
 	n.send(status("opening %s", quote(s.Image.Ref)))
 	defer context.AfterFunc(ctx, func() { n.stopping(nil) })()
-	log, err := s.openLog(u.err)
+	log, err := s.openLog(u.err, levelOf(s.LogLevel))
 	if err != nil {
 		return err
 	}

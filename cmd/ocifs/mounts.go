@@ -21,9 +21,13 @@ func mountsCommand() *cli.Command {
 		ArgsUsage: "[MOUNTPOINT]",
 		Description: `Lists the mounts of this user (of root: root's), and those in the mount table
 that ocifs has no record of. LAZY is how many layers could be read in pieces
-from the start, FETCHED what has come over the network so far. The states:
+from the start, FETCHED what has come over the network so far. -v tells all there is
+to know of each: what it is, its process, where its log and its cache are, what it did,
+what is wrong with it, and the latest error. The states:
 
   ok         mounted and served
+  degraded   mounted and served, but -v tells what is wrong: the latest fetch failed, or
+             what is fetched can't be kept; what is cached reads on
   covered    behind another mount, on it or on a directory above
   elsewhere  mounted in another mount namespace, which its process is in
   detached   unmounted while in use; served until its last user is gone
@@ -31,8 +35,12 @@ from the start, FETCHED what has come over the network so far. The states:
   unknown    mounted by another user, or recorded in another --state-dir`,
 		UsageText: `
 $ ocifs mounts
+$ ocifs mounts -v /mnt/py
 $ ocifs mounts --json | jq -r '.mounts[].mountpoint'`,
-		Flags:  []cli.Flag{jsonFlag()},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "tell all there is to know of each"},
+			jsonFlag(),
+		},
 		Action: talk(mounts),
 	}
 }
@@ -41,7 +49,8 @@ $ ocifs mounts --json | jq -r '.mounts[].mountpoint'`,
 type liveMount struct {
 	record
 	State  string  `json:"state"`
-	Vitals *vitals `json:"stats,omitempty"` // if the daemon answers
+	Socket string  `json:"socket,omitempty"` // if the daemon answers there
+	Vitals *vitals `json:"stats,omitempty"`  // what it said
 }
 
 func mounts(_ context.Context, u *ui, cc *cli.Context) error {
@@ -60,7 +69,10 @@ func mounts(_ context.Context, u *ui, cc *cli.Context) error {
 	all := compare(records, table)
 	for i := range all {
 		if v, err := dir.vitals(all[i].ID); err == nil {
-			all[i].Vitals = &v
+			all[i].Vitals, all[i].Socket = &v, filepath.Join(string(dir), all[i].ID, socketFile)
+			if len(v.Trouble) > 0 && all[i].State == stateOK {
+				all[i].State = stateDegraded
+			}
 		}
 	}
 	if cc.NArg() > 0 {
@@ -78,6 +90,15 @@ func mounts(_ context.Context, u *ui, cc *cli.Context) error {
 			Schema string      `json:"schema"`
 			Mounts []liveMount `json:"mounts"`
 		}{"ocifs.dev/mounts/v1", all})
+	}
+	if cc.Bool("verbose") {
+		for i, m := range all {
+			if i > 0 {
+				fmt.Fprintln(u.out)
+			}
+			m.print(u.out, time.Now())
+		}
+		return nil
 	}
 	return mountTableOut(u, all, time.Now())
 }

@@ -12,6 +12,7 @@ import (
 // The states of a mount.
 const (
 	stateOK        = "ok"        // mounted and served
+	stateDegraded  = "degraded"  // the same, but its process says that something is wrong
 	stateCovered   = "covered"   // behind another mount on it, or above it
 	stateElsewhere = "elsewhere" // mounted in another mount namespace than ours
 	stateDetached  = "detached"  // in no mount table, served until its last user lets go

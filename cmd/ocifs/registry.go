@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -151,11 +152,24 @@ func askPassword(ctx context.Context, name string) (string, error) {
 	}
 }
 
+// request logs a request that was sent, of which nothing is secret, and passes it
+// on.
+func (h hooks) request(r fetch.Request) {
+	if h.log != nil {
+		h.log.Debug("request", "method", r.Method, "url", r.URL, "status", r.Status, "bytes", r.Bytes,
+			"took", r.Took.Round(time.Microsecond), "err", r.Err)
+	}
+	if h.sent != nil {
+		h.sent(r)
+	}
+}
+
 // options are the fetch.Options that s stands for.
 func (s registrySpec) options(h hooks) fetch.Options {
 	return fetch.Options{
 		Config: s.Config, RangeAlign: s.RangeAlign,
 		Debug:  func(text string) { h.log.Debug(text) },
+		Sent:   h.request,
 		Scheme: s.Scheme, SkipVerify: s.SkipVerify, CAFile: s.CAFile,
 		Proxy: http.ProxyFromEnvironment, Auth: s.Auth, Retry: s.Retry, Warn: h.warn,
 	}

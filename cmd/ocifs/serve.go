@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"ocifs.dev/ocifs/fetch"
 	"ocifs.dev/ocifs/fs"
 )
 
@@ -20,6 +21,11 @@ type hooks struct {
 	step func(step)   // of a layer that is being indexed; nil: nobody looks
 	warn func(string) // of something the user should know
 	log  *slog.Logger
+	// sent is told of each request to a registry; nil: nobody wants to know.
+	sent func(fetch.Request)
+	// logTo has the log go on in a file, once the mount is recorded; nil: it stays
+	// where it is.
+	logTo func(file string) error
 }
 
 // serve mounts an image and serves it until it is unmounted. When the mount
@@ -30,6 +36,8 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	// detached but still in use must work after a signal.
 	mctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
+	w := newWatcher()
+	h.log, h.sent = w.hear(h.log), w.sent
 	defer tellOnQuit(h.log)()
 	opening := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	img, err := openImage(mctx, s.Image, h)
@@ -61,17 +69,23 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 		return err
 	}
 	defer func() { cancel(nil); wait() }()
-	srv, r, err := s.show(img, files, h)
+	srv, r, err := s.show(img, files, h, w)
 	if srv == nil {
 		return err
 	}
 	if err == nil {
+		r.Log = s.logOf(h)
 		err = s.StateDir.write(&r)
+	}
+	if err == nil && h.logTo != nil {
+		if lerr := h.logTo(r.Log); lerr != nil {
+			h.log.Warn("nothing is logged from now on", "err", lerr)
+		}
 	}
 	if err == nil {
 		defer s.StateDir.remove(r.ID)
-		now := func() vitals { return vitalsOf(img, srv) }
-		stop, terr := s.StateDir.tellVitals(r.ID, now)
+		now := func() vitals { return w.vitals(img, srv) }
+		stop, terr := s.StateDir.tellVitals(r.ID, w, now)
 		if terr != nil {
 			h.log.Warn("nobody can ask how the mount is", "err", terr)
 		} else {
@@ -87,7 +101,7 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 	}
 	h.log.Info("mounted", "image", r.Ref, "digest", r.Digest, "mountpoint", r.Mountpoint, "lazy", r.lazy(), "face", r.Face)
 	err = untilUnmounted(ctx, srv, s.Mountpoint, h, signals)
-	v := vitalsOf(img, srv)
+	v := w.vitals(img, srv)
 	h.log.Info("unmounted", "mountpoint", r.Mountpoint, "up", duration(time.Since(r.Started)), "requests", v.Requests,
 		"fetched", v.Fetched, "read", v.Read, "failed_reads", v.FailedReads)
 	return err
@@ -95,10 +109,10 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 
 // show mounts the image, whose files come from there, and writes the bundle that it is the root of. An
 // error with a server is one of the record.
-func (s mountSpec) show(img *openedImage, files fs.Source, h hooks) (srv *fs.Server, r record, err error) {
+func (s mountSpec) show(img *openedImage, files fs.Source, h hooks, w *watcher) (srv *fs.Server, r record, err error) {
 	o := fs.Options{
 		Source: img.Name(), AllowOther: s.Flags.AllowOther,
-		Suid: s.Flags.Suid, Dev: s.Flags.Dev, NoExec: s.Flags.NoExec, Logger: h.log,
+		Suid: s.Flags.Suid, Dev: s.Flags.Dev, NoExec: s.Flags.NoExec, Logger: h.log, ReadTook: w.took,
 	}
 	overlay := false
 	if s.Bundle != nil {
@@ -116,14 +130,6 @@ func (s mountSpec) show(img *openedImage, files fs.Source, h hooks) (srv *fs.Ser
 	r, err = recordOf(img, srv, s)
 	r.Face, r.Overlay = face, overlay
 	return srv, r, err
-}
-
-func vitalsOf(img *openedImage, srv *fs.Server) vitals {
-	did, asked := img.src.Stats(), srv.Stats()
-	return vitals{
-		Requests: did.Requests, Fetched: did.Bytes,
-		Read: int64(asked.ReadBytes), FailedReads: int64(asked.FailedReads), Ops: asked.Requests,
-	}
 }
 
 // tellOnQuit has SIGQUIT write to the log what all goroutines are doing, until

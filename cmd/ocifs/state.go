@@ -38,6 +38,7 @@ type record struct {
 	PIDStart   uint64        `json:"pid_start,omitzero"` // clock ticks after boot: tells a reused pid
 	Started    time.Time     `json:"started,omitzero"`
 	CacheDir   string        `json:"cache_dir,omitzero"`
+	Log        string        `json:"log,omitzero"`    // a file, or logJournal
 	Size       int64         `json:"size,omitzero"`   // of all layers, as the registry has them
 	Layers     []layerRecord `json:"layers,omitzero"` // base first
 }
@@ -50,6 +51,12 @@ type layerRecord struct {
 	Index  string `json:"index"` // where it is from: an image.Origin
 	Lazy   bool   `json:"lazy"`  // readable in pieces when it was mounted, without a pass
 }
+
+// What Log of a record is, where it is no file that somebody has named.
+const (
+	logBeside  = "beside"  // until it is written: a file beside it
+	logJournal = "journal" // where systemd keeps what its services say
+)
 
 const (
 	recordSchema = "ocifs.dev/mount/v1"
@@ -134,8 +141,10 @@ func (d stateDir) write(r *record) error {
 // record writes r into the directory tmp, and gives that the name of an ID
 // that isn't taken.
 func (d stateDir) record(r *record, tmp string) error {
-	for {
-		r.ID = newID()
+	for beside := r.Log == logBeside; ; {
+		if r.ID = newID(); beside {
+			r.Log = filepath.Join(d.dir(r.ID), logName)
+		}
 		b, err := json.MarshalIndent(r, "", "  ")
 		if err == nil {
 			err = os.WriteFile(filepath.Join(tmp, recordFile), append(b, '\n'), 0o600)

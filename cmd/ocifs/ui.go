@@ -74,7 +74,7 @@ func newUI(cc *cli.Context) (*ui, error) {
 }
 
 // newLog logs to w. The journal has its own clock.
-func newLog(w io.Writer, level slog.Level, format string) *slog.Logger {
+func newLog(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if os.Getenv("JOURNAL_STREAM") != "" {
 		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {

@@ -20,7 +20,24 @@ type vitals struct {
 	Read        int64 `json:"read"`         // bytes that readers of the mount got
 	FailedReads int64 `json:"failed_reads"` // with EIO
 
-	Ops map[string]uint64 `json:"ops,omitempty"` // the kernel's requests, by kind
+	Ops    map[string]uint64 `json:"ops,omitempty"`    // the kernel's requests, by kind
+	Errors map[string]uint64 `json:"errors,omitempty"` // of these, those answered by an error, by its name
+
+	Retries       int64        `json:"retries"`        // after a pause
+	FailedFetches int64        `json:"failed_fetches"` // for reads, after all retries
+	Mismatches    int64        `json:"mismatches"`     // what came from the registry and was not what it should be
+	Cache         cacheVitals  `json:"cache"`
+	Trouble       []string     `json:"trouble,omitempty"` // what is wrong now; see control.go
+	LastError     *loggedError `json:"last_error,omitempty"`
+}
+
+// cacheVitals are what came of the cache, in decoded bytes.
+type cacheVitals struct {
+	Hit     int64 `json:"hit"`     // read, and there
+	Miss    int64 `json:"miss"`    // read, and not there
+	Evicted int64 `json:"evicted"` // to stay below --cache-size
+	Unkept  int64 `json:"unkept"`  // that could not be kept
+	Damaged int64 `json:"damaged"` // chunks and objects, not bytes
 }
 
 const (
@@ -30,7 +47,7 @@ const (
 )
 
 // tellVitals answers at the record's socket, see control.go, until stop is called.
-func (d stateDir) tellVitals(id string, now func() vitals) (stop func(), err error) {
+func (d stateDir) tellVitals(id string, w *watcher, now func() vitals) (stop func(), err error) {
 	var l net.Listener
 	err = d.inside(id, func(dir string) error {
 		name := filepath.Join(dir, socketFile)
@@ -46,7 +63,7 @@ func (d stateDir) tellVitals(id string, now func() vitals) (stop func(), err err
 		return nil, err
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false) // its directory goes as a whole
-	srv := controlServer(now)
+	srv := controlServer(w, now)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -22,7 +22,7 @@ func TestVitals(t *testing.T) {
 		t.Errorf("without a socket: %v", err)
 	}
 	want := vitals{Requests: 1, Fetched: 2, Read: 3, FailedReads: 4, Ops: map[string]uint64{"read": 5}}
-	stop, err := d.tellVitals(r.ID, func() vitals { return want })
+	stop, err := d.tellVitals(r.ID, newWatcher(), func() vitals { return want })
 	if err != nil {
 		t.Fatal(err)
 	}

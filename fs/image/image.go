@@ -155,6 +155,26 @@ func (m *Image) Manifest() *Manifest { return m.manifest }
 // What is Selection.What.
 func (m *Image) What() string { return m.what }
 
+// Mismatches is how often bytes that came for a read were not what they should
+// be, wherever they came from.
+func (m *Image) Mismatches() (n int64) {
+	for _, l := range m.layers {
+		n += l.wrong.Load()
+	}
+	return n
+}
+
+// Verdict is what an audit has found wrong, for which all reads of that layer
+// fail; nil if nothing is known of that kind.
+func (m *Image) Verdict() error {
+	for _, l := range m.layers {
+		if err := l.audit.verdict(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Tree is the merged tree.
 func (m *Image) Tree() *tree.Tree { return m.tree }
 

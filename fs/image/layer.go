@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -33,9 +34,10 @@ type layer struct {
 	slots  chan struct{}   // see sideBySide
 	report func(msg string)
 	space  *cache.Space
-	audit  *audit  // nil: the layer goes by what was read of it or vouched for piece by piece, or by an index found true
-	raw    *raw    // nil, but for a blob that is no archive and is read by ranges
-	heads  *headed // nil as audit
+	audit  *audit        // nil: the layer goes by what was read of it or vouched for piece by piece, or by an index found true
+	raw    *raw          // nil, but for a blob that is no archive and is read by ranges
+	wrong  *atomic.Int64 // how often bytes of the blob were not what they should be; nil: nobody counts
+	heads  *headed       // nil as audit
 }
 
 // open finds or makes the layer's TOC and opens its space. ctx bounds the
@@ -161,7 +163,11 @@ func (l *layer) decodeOnce(toc *index.TOC, windows io.ReaderAt, first, last int,
 		r = begin(stream)
 	}
 	defer r.Close()
-	return stream, toc.Decode(r, windows, first, last, put)
+	err := toc.Decode(r, windows, first, last, put)
+	if isWrong(err) && l.wrong != nil {
+		l.wrong.Add(1)
+	}
+	return stream, err
 }
 
 // isWrong says whether err means that bytes of a blob are not what they should

@@ -147,6 +147,9 @@ func (l *layer) fillWhole(put func(i int, p []byte) error) error {
 		return err
 	}
 	if got := l.desc.Digest.Algorithm().FromBytes(b); got != l.desc.Digest {
+		if l.wrong != nil {
+			l.wrong.Add(1)
+		}
 		return &fetch.DigestError{Want: l.desc.Digest, Got: got}
 	}
 	for i := range l.toc.Len() {

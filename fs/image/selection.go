@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -151,7 +152,7 @@ func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error
 		}
 		img.layers = append(img.layers, &layer{
 			n: i, desc: l.desc, diffID: l.diffID, format: l.format,
-			life: ctx, blob: blob, slots: slots, report: o.warn,
+			life: ctx, blob: blob, slots: slots, report: o.warn, wrong: new(atomic.Int64),
 		})
 		if is := (origin{l.of, l.from}); planners[is] == nil {
 			p := &planner{src: l.from.src, store: s.r.store, o: o, life: ctx, room: room}
