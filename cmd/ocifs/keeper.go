@@ -214,7 +214,7 @@ func (k *keeper) oversee(ctx context.Context, cmd *exec.Cmd, signals <-chan os.S
 	}
 	k.voice.send(event{Started: true})
 	if k.terminal != nil {
-		k.terminal.relay()
+		k.terminal.relay(cmd.Process.Pid)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

@@ -68,14 +68,14 @@ func (p *pty) resize() {
 	}
 }
 
-// relay begins to pass bytes on, once the program has begun. The warden puts
-// our terminal back in order.
-func (p *pty) relay() {
+// relay begins to pass bytes on, once the runtime, a process, has begun. The
+// warden puts our terminal back in order.
+func (p *pty) relay(runtime int) {
 	p.slave.Close()
 	if in := int(os.Stdin.Fd()); term.IsTerminal(in) {
 		term.MakeRaw(in)
 	}
-	go io.Copy(p.master, os.Stdin) // until this process ends
+	go io.Copy(typed{p.master, runtime}, os.Stdin) // until this process ends
 	go func() {
 		defer close(p.drained)
 		io.Copy(os.Stdout, p.master) // until the last user of the slave is gone: EIO

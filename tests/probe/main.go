@@ -60,6 +60,18 @@ func do(verb string, args []string) error {
 			err = os.WriteFile("/dev/stdout", fmt.Appendln(nil, width, height, term.IsTerminal(1)), 0)
 		}
 		return err
+	case "typed": // wait for Ctrl-C, and tell how wide the terminal becomes
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGINT, syscall.SIGWINCH)
+		fmt.Println("ready")
+		for s := range signals {
+			if s == syscall.SIGINT {
+				fmt.Println("interrupted")
+				return nil
+			}
+			width, _, err := term.GetSize(0)
+			fmt.Println("columns:", width, err)
+		}
 	case "net": // interfaces but loopback
 		links, err := os.ReadDir("/proc/sys/net/ipv4/conf")
 		for _, l := range links {
