@@ -10,7 +10,9 @@ import (
 func (u unit) format(v float64) string {
 	switch u {
 	case seconds:
-		if math.Abs(v) < 1 {
+		if a := math.Abs(v); a < 1e-3 {
+			return digits(v*1e6) + " µs"
+		} else if a < 1 {
 			return digits(v*1e3) + " ms"
 		}
 		return digits(v) + " s"

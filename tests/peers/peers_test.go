@@ -32,7 +32,7 @@ func TestNumbers(t *testing.T) {
 		v    float64
 		want string
 	}{
-		{seconds, 12.345, "12.3 s"}, {seconds, 0.0456, "45.6 ms"}, {seconds, 0.00000123, "0.00 ms"},
+		{seconds, 12.345, "12.3 s"}, {seconds, 0.0456, "45.6 ms"}, {seconds, 0.00000123, "1.23 µs"}, {seconds, 0, "0 µs"},
 		{bytes, 999, "999 B"}, {bytes, 1.5e6, "1.50 MB"}, {bytes, 2e12, "2000 GB"},
 		{speed, 5e8, "500 MB/s"}, {count, 7, "7.00"}, {factor, 0.256, "0.26×"},
 	} {
