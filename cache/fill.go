@@ -39,35 +39,37 @@ type flight struct {
 }
 
 // demand has the chunks of runs made, what is made together by one flight but
-// for what others are making already, and waits until all are settled.
-func (sp *Space) demand(w *want, runs []run) error {
+// for what others are making already, and waits until all are settled. It reports
+// whether there had to be a flight.
+func (sp *Space) demand(w *want, runs []run) (flew bool, err error) {
 	w.done = make(chan struct{})
 	trips := sp.trips(runs)
 	sp.mu.Lock()
 	if sp.closed {
 		sp.mu.Unlock()
 		w.failed, w.err = runs[0].first, fmt.Errorf("cache: read of %s: %w", sp.key, fs.ErrClosed)
-		return w.err
+		return false, w.err
 	}
 	for _, t := range trips {
 		for _, f := range sp.enlist(w, t) {
+			flew = true
 			sp.flights.Go(func() { sp.fly(f) })
 		}
 	}
 	sp.mu.Unlock()
 	<-w.done
-	return w.err
+	return flew, w.err
 }
 
-// enlist has w wait for the chunks that t is made for, and returns the flights
-// that must take off for that. sp.mu is held.
+// enlist has w wait for the chunks that t is made for, if it is made for any, and
+// returns the flights that must take off for that. sp.mu is held.
 func (sp *Space) enlist(w *want, t trip) (flights []*flight) {
 	var f *flight
 	book := func(i int, wanted bool) {
 		pd := sp.pending[i]
 		if pd == nil {
 			if f == nil || !sp.together(f.run, i) {
-				f = &flight{run: run{i, i}, hurry: w.hurry, asked: max(i, t.wanted.first)}
+				f = &flight{run: run{i, i}, hurry: w != nil && w.hurry, asked: max(i, t.wanted.first)}
 				flights = append(flights, f)
 			}
 			f.last = i + 1

@@ -30,6 +30,14 @@ func add(runs []run, i int) []run {
 	return append(runs, run{i, i + 1})
 }
 
+// chunks counts those of runs.
+func chunks(runs []run) (n int) {
+	for _, r := range runs {
+		n += r.last - r.first
+	}
+	return n
+}
+
 // hurried is how often a read finds a chunk present, waits for it, and finds
 // it gone again, before it has it filled whatever the marks say.
 const hurried = 4
@@ -38,40 +46,50 @@ const hurried = 4
 // neighbours together, or waited for if a fill for it is under way. An error
 // is that of the fill, which is not remembered, or fs.ErrClosed.
 func (sp *Space) ReadAt(p []byte, off int64) (int, error) {
+	n, _, err := sp.Read(p, off)
+	return n, err
+}
+
+// Read is ReadAt, and reports whether it has begun to fill anything, rather than
+// find all that it wants there or under way.
+func (sp *Space) Read(p []byte, off int64) (n int, began bool, err error) {
 	if off < 0 {
-		return 0, fmt.Errorf("cache: read at %d: %w", off, fs.ErrInvalid)
+		return 0, false, fmt.Errorf("cache: read at %d: %w", off, fs.ErrInvalid)
 	}
 	if off >= sp.size {
 		if len(p) == 0 {
-			return 0, nil
+			return 0, false, nil
 		}
-		return 0, io.EOF
+		return 0, false, io.EOF
 	}
 	var end error
 	if int64(len(p)) > sp.size-off {
 		p, end = p[:sp.size-off], io.EOF
 	}
 	if len(p) == 0 {
-		return 0, nil
+		return 0, false, nil
 	}
 	first, last := sp.at(off, len(p))
 	missing := sp.cached(p, off, run{first, last}, nil)
 	sp.tallied(missing, off, len(p))
 	for try := 0; len(missing) > 0; try++ {
 		w := &want{p: p, off: off, hurry: try >= hurried}
-		if err := sp.demand(w, missing); err != nil {
+		flew, err := sp.demand(w, missing)
+		// Of what became present just before the flight, it has made nothing.
+		began = began || flew && chunks(w.again) < chunks(missing)
+		if err != nil {
 			low := w.failed
 			for _, r := range w.again {
 				low = min(low, r.first)
 			}
-			return sp.before(low, p, off), err
+			return sp.before(low, p, off), began, err
 		}
 		missing = missing[:0]
 		for _, r := range w.again {
 			missing = sp.cached(p, off, r, missing)
 		}
 	}
-	return len(p), end
+	return len(p), began, end
 }
 
 // at gives the chunks [first, last) that hold n bytes from off on.

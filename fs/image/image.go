@@ -193,17 +193,21 @@ func (m *Image) ReadAt(n tree.Node, p []byte, off int64) (int, error) {
 		p, eof = p[:d.Size-off], io.EOF
 	}
 	l := m.contents[d.Layer]
-	if d.Layer < len(m.layers) {
-		if err := m.layers[d.Layer].header(d.Off); err != nil {
+	layer, _ := l.(*layer)
+	if layer != nil {
+		if err := layer.header(d.Off); err != nil {
 			return 0, err
 		}
 	}
 	var read int
 	var err error
-	if d.Extents == nil {
-		read, err = l.ReadAt(p, d.Off+off)
-	} else {
+	switch {
+	case d.Extents != nil:
 		read, err = readSparse(l, d, p, off)
+	case layer != nil:
+		read, err = layer.readFile(p, d.Off+off, d.Off+d.Size)
+	default:
+		read, err = l.ReadAt(p, d.Off+off)
 	}
 	if read == len(p) {
 		return read, eof

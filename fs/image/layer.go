@@ -34,6 +34,7 @@ type layer struct {
 	slots  chan struct{}   // see sideBySide
 	report func(msg string)
 	space  *cache.Space
+	ahead  *ahead
 	audit  *audit        // nil: the layer goes by what was read of it or vouched for piece by piece, or by an index found true
 	raw    *raw          // nil, but for a blob that is no archive and is read by ranges
 	wrong  *atomic.Int64 // how often bytes of the blob were not what they should be; nil: nobody counts
@@ -217,14 +218,38 @@ func (t tiles) length(first, last int) int64 {
 }
 
 // ReadAt reads the decoded space.
-func (l *layer) ReadAt(p []byte, off int64) (int, error) {
+func (l *layer) ReadAt(p []byte, off int64) (int, error) { return l.readFile(p, off, 0) }
+
+// readFile is ReadAt for a file that lies in one piece and ends at end, beyond
+// which nothing is read ahead on its behalf.
+func (l *layer) readFile(p []byte, off, end int64) (int, error) {
+	size := l.toc.Size()
+	l.prefill(l.ahead.reached(off, int64(len(p)), end, size))
+	n, began, err := l.readNow(p, off)
+	if began && n > 0 {
+		first, _ := l.toc.Bounds(l.toc.At(off))
+		_, last := l.toc.Bounds(l.toc.At(off + int64(n) - 1))
+		l.prefill(l.ahead.missed(first, last, end, size))
+	}
+	return n, err
+}
+
+func (l *layer) prefill(w window) {
+	if w.n > 0 {
+		l.space.Prefill(w.off, w.n)
+	}
+}
+
+// readNow is ReadAt without conclusions about what comes next. It reports whether
+// anything had to be filled.
+func (l *layer) readNow(p []byte, off int64) (n int, began bool, err error) {
 	if err := l.audit.verdict(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if t := l.raw.verified(); t != nil {
-		return t.ReadAt(p, off)
+		return t.readNow(p, off)
 	}
-	return l.space.ReadAt(p, off)
+	return l.space.Read(p, off)
 }
 
 var (

@@ -73,7 +73,7 @@ func (l *layer) prefetch(ctx context.Context, chunks bits) error {
 		if int64(len(buf)) < end-start {
 			buf = make([]byte, max(end-start, prefetchRun))
 		}
-		if k, err := l.ReadAt(buf[:end-start], start); err != nil && int64(k) < end-start {
+		if k, _, err := l.readNow(buf[:end-start], start); err != nil && int64(k) < end-start {
 			return err
 		}
 	}

@@ -152,7 +152,7 @@ func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error
 		}
 		img.layers = append(img.layers, &layer{
 			n: i, desc: l.desc, diffID: l.diffID, format: l.format,
-			life: ctx, blob: blob, slots: slots, report: o.warn, wrong: new(atomic.Int64),
+			life: ctx, blob: blob, slots: slots, ahead: new(ahead), report: o.warn, wrong: new(atomic.Int64),
 		})
 		if is := (origin{l.of, l.from}); planners[is] == nil {
 			p := &planner{src: l.from.src, store: s.r.store, o: o, life: ctx, room: room}
