@@ -17,6 +17,7 @@ type endpoint struct {
 	named   bool      // it is the registry that the reference names, by that name
 	pull    bool      // it may be asked for content by digest
 	resolve bool      // it is believed about what a tag points at, and what refers to a manifest
+	push    bool      // it may be pushed to; of several that may, the first is
 
 	schemes     []string // to be tried in this order; nil: what is usual for the host
 	insecure    bool     // any certificate will do, and http if there is no TLS
@@ -33,7 +34,7 @@ type endpoint struct {
 
 // endpointOf is where a reference's own name says that it is.
 func endpointOf(ref Reference) endpoint {
-	return endpoint{ref: ref, host: hostOf(ref.domain), root: "/v2", pull: true, resolve: true}
+	return endpoint{ref: ref, host: hostOf(ref.domain), root: "/v2", pull: true, resolve: true, push: true}
 }
 
 // hub is where the registry is that is called docker.io.
@@ -112,7 +113,7 @@ func openRegistry(ref Reference, o Options, m *meter) (place, Reference, error) 
 }
 
 func (p *plan) open(o Options, m *meter) (place, error) {
-	if e := p.endpoints[0]; len(p.endpoints) == 1 && e.pull && e.resolve {
+	if e := p.endpoints[0]; len(p.endpoints) == 1 && e.pull && e.resolve && e.push {
 		return newRegistry(e, o, m)
 	}
 	return newMirrored(*p, o, m)

@@ -88,7 +88,7 @@ func parseHosts(body []byte, dir string, ref Reference) (list []endpoint, err er
 		if err != nil {
 			return nil, fmt.Errorf("host %q: %w", clip(clean(name)), err)
 		}
-		e.mirror = true
+		e.mirror, e.push = true, e.push && len(t.Capabilities) > 0
 		list = append(list, e)
 	}
 	e, err := doc.endpoint(doc.Server, dir, ref)
@@ -166,19 +166,20 @@ func (e *endpoint) setServer(server string, override bool) error {
 }
 
 // capable reads what a server may be asked. Nothing said is everything
-// allowed.
+// allowed, but that a mirror is pushed to only if it says so.
 func (t *hostTable) capable(e *endpoint) error {
 	if len(t.Capabilities) == 0 {
 		return nil
 	}
-	e.pull, e.resolve = false, false
+	e.pull, e.resolve, e.push = false, false, false
 	for _, c := range t.Capabilities {
 		switch strings.ToLower(c) {
 		case "pull":
 			e.pull = true
 		case "resolve":
 			e.resolve = true
-		case "push": // mirrors are not pushed to
+		case "push":
+			e.push = true
 		default:
 			return fmt.Errorf("capabilities: %q is not pull, resolve or push", clip(c))
 		}

@@ -37,7 +37,7 @@ server = "https://registry-1.docker.io"
 [host."http://192.168.31.250:5000"]
   capabilities = ["pull", "resolve", "push"]
   skip_verify = true
-`, "x:1", "192.168.31.250:5000/library/x:1 unverified ns=docker.io | registry-1.docker.io/library/x:1"},
+`, "x:1", "192.168.31.250:5000/library/x:1 unverified pushed to ns=docker.io | registry-1.docker.io/library/x:1"},
 		{"all there is", `
 [host."https://mirror.registry"]
   capabilities = ["pull"]
@@ -68,15 +68,15 @@ server = "https://registry-1.docker.io"
   capabilities = ["pull"]
   override_path = true
 `, "r.io/x:1", "mirror.registry/x:1 no resolve ns=r.io | https://mirror-bak.registry/us/v2 x unverified no resolve ns=r.io" +
-			" | mirror.registry/x:1 no resolve ns=r.io http | test-1.registry/x:1 ns=r.io | test-2.registry/x:1 ns=r.io" +
+			" | mirror.registry/x:1 no resolve ns=r.io http | test-1.registry/x:1 pushed to ns=r.io | test-2.registry/x:1 ns=r.io" +
 			" | test-3.registry/x:1 ns=r.io | https://non-compliant-mirror.registry/v2/upstream x no resolve ns=r.io | r.io/x:1"},
 		{"order", "[host.'https://z']\n[host.'https://a']\n[host.'https://m']\n", "r.io/x:1", "z/x:1 ns=r.io | a/x:1 ns=r.io | m/x:1 ns=r.io | r.io/x:1"},
 		{"inline", `host = {"https://z" = {}, "https://a" = {capabilities = ["pull"]}}`, "r.io/x:1", "z/x:1 ns=r.io | a/x:1 no resolve ns=r.io | r.io/x:1"},
 		{"dotted", "host.'https://z'.skip_verify = true\nhost.'https://a'.skip_verify = false", "r.io/x:1", "z/x:1 unverified ns=r.io | a/x:1 ns=r.io | r.io/x:1"},
 		{"no scheme", "server = 'r.example'", "r.io/x:1", "r.example/x:1 ns=r.io"},
 		{"a path with /v2", "server = 'https://r.example/proxy/v2/'", "r.io/x:1", "https://r.example/proxy/v2 x ns=r.io"},
-		{"a server that may not resolve", "capabilities = ['pull']", "r.io/x:1", "r.io/x:1 no resolve"},
-		{"a server that may only resolve", "capabilities = ['resolve']", "r.io/x:1", "r.io/x:1 no pull"},
+		{"a server that may not resolve", "capabilities = ['pull']", "r.io/x:1", "r.io/x:1 no resolve no push"},
+		{"a server that may only resolve", "capabilities = ['resolve']", "r.io/x:1", "r.io/x:1 no pull no push"},
 		{"unknown keys are containerd's own", "x = 1\n[host.'https://m']\ny = 2", "r.io/x:1", "m/x:1 ns=r.io | r.io/x:1"},
 		{"empty", "", "r.io/x:1", "r.io/x:1"},
 

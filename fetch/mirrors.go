@@ -17,7 +17,8 @@ import (
 //
 // What comes is verified as if there were no mirrors. What a tag points at and
 // what refers to a manifest cannot be verified, so only those are asked that
-// the configuration lets resolve. Pushes go to the repository itself.
+// the configuration lets resolve. Pushes go to the repository itself, unless it
+// lets a mirror be pushed to.
 type mirrored struct {
 	list []*standby
 	file string // that says so
@@ -212,12 +213,36 @@ func (m *mirrored) tags(ctx context.Context, limit int, warn func(string)) ([]st
 	return m.home().tags(ctx, limit, warn)
 }
 
-func (m *mirrored) putBlob(ctx context.Context, p *payload) error { return m.home().putBlob(ctx, p) }
+// pushed is who is pushed to: one and the same, always.
+func (m *mirrored) pushed() (*registry, error) {
+	for _, s := range m.list {
+		if s.push {
+			return s.registry, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %s lets no server be pushed to", ErrUnsupported, m.file)
+}
+
+func (m *mirrored) putBlob(ctx context.Context, p *payload) error {
+	r, err := m.pushed()
+	if err != nil {
+		return err
+	}
+	return r.putBlob(ctx, p)
+}
 
 func (m *mirrored) putManifest(ctx context.Context, d *manifest) error {
-	return m.home().putManifest(ctx, d)
+	r, err := m.pushed()
+	if err != nil {
+		return err
+	}
+	return r.putManifest(ctx, d)
 }
 
 func (m *mirrored) deleteManifest(ctx context.Context, d ocispec.Descriptor) error {
-	return m.home().deleteManifest(ctx, d)
+	r, err := m.pushed()
+	if err != nil {
+		return err
+	}
+	return r.deleteManifest(ctx, d)
 }

@@ -311,20 +311,54 @@ func TestMirrorTells(t *testing.T) {
 	}
 }
 
-// TestPushPassesMirrors pushes to the registry itself.
-func TestPushPassesMirrors(t *testing.T) {
-	home, mirror := Start(t, Options{Writable: true}), Start(t, Options{Writable: true})
-	s, err := fetch.Create(context.Background(), home.Host+"/a/b:t", fetch.Options{Config: mirrorOf(t, home.Host, mirror.Host)})
-	if err != nil {
-		t.Fatal(err)
+// TestMirrorPush pushes to the registry itself, unless hosts.toml lets a mirror
+// be pushed to, as containerd does; tags are listed, and manifests deleted, in
+// the registry.
+func TestMirrorPush(t *testing.T) {
+	const named, both = "server='http://HOME'\n", "server='http://HOME'\n[host.'http://MIRROR']\n"
+	for _, c := range []struct {
+		name, toml string // "": registries.conf
+		home       bool   // it is pushed to
+		mirror     bool
+	}{
+		{"registries.conf", "", true, false},
+		{"nothing said", both, true, false},
+		{"a mirror to pull from", both + "capabilities=['pull','resolve']", true, false},
+		{"a mirror to push to", both + "capabilities=['pull','resolve','push']", false, true},
+		{"both", "server='http://HOME'\ncapabilities=['push']\n[host.'http://MIRROR']\ncapabilities=['push']", false, true},
+		{"a registry to pull from", named + "capabilities=['pull','resolve']", false, false},
+		{"a registry to pull from, a mirror", "server='http://HOME'\ncapabilities=['pull','resolve']\n[host.'http://MIRROR']\n", false, false},
+	} {
+		home, mirror := Start(t, Options{Writable: true}), Start(t, Options{Writable: true})
+		ref, config := home.Host+"/a/b:t", mirrorOf(t, home.Host, mirror.Host)
+		if c.toml != "" {
+			ref, config = "r.example/a/b:t", hostsToml(t, strings.NewReplacer("HOME", home.Host, "MIRROR", mirror.Host).Replace(c.toml))
+		}
+		s, err := fetch.Create(context.Background(), ref, fetch.Options{Config: config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Push(context.Background(), fetch.Upload{Manifest: []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`), Tagged: true})
+		if s.Close(); !c.home && !c.mirror {
+			checkErr(t, err, fetch.ErrUnsupported)
+		} else if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if got := [2]bool{len(home.Tags("a/b")) == 1, len(mirror.Tags("a/b")) == 1}; got != [2]bool{c.home, c.mirror} || !c.mirror && mirror.Count() > 0 {
+			t.Errorf("%s: pushed to the registry, the mirror: %v; the mirror got %d requests", c.name, got, mirror.Count())
+		}
 	}
-	defer s.Close()
-	if _, err := s.Push(context.Background(), fetch.Upload{Manifest: []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`), Tagged: true}); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, mirror, nil)
-	if tags := home.Tags("a/b"); len(tags) != 1 {
-		t.Errorf("tags %q", tags)
+}
+
+// TestMirrorTags lists the tags of the registry itself.
+func TestMirrorTags(t *testing.T) {
+	home, mirror := Start(t, Options{}), Start(t, Options{})
+	home.Push("a/b", "one", Layer{Blob: []byte("1")})
+	home.Push("a/b", "two", Layer{Blob: []byte("2")})
+	mirror.Push("a/b", "one", Layer{Blob: []byte("1")})
+	_, tags, err := fetch.Tags(context.Background(), home.Host+"/a/b", fetch.Options{Config: mirrorOf(t, home.Host, mirror.Host)}, 0)
+	if err != nil || strings.Join(tags, " ") != "one two" || mirror.Count() > 0 {
+		t.Errorf("%q, %v, and the mirror got %d requests", tags, err, mirror.Count())
 	}
 }
 

@@ -222,7 +222,7 @@ func (r *rule) endpoints(ref Reference) ([]endpoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.mirror = true
+		e.mirror, e.push = true, false
 		list = append(list, e)
 	}
 	e, err := r.confPlace.endpoint(ref, r.Prefix)

@@ -39,7 +39,7 @@ func tell(p plan) string {
 			on   bool
 			name string
 		}{
-			{e.insecure, "insecure"}, {e.skipVerify, "unverified"}, {!e.pull, "no pull"}, {!e.resolve, "no resolve"},
+			{e.insecure, "insecure"}, {e.skipVerify, "unverified"}, {!e.pull, "no pull"}, {!e.resolve, "no resolve"}, {!e.push && !e.mirror, "no push"}, {e.push && e.mirror, "pushed to"},
 			{e.ns != "", "ns=" + e.ns}, {slices.Equal(e.schemes, []string{"http"}), "http"}, {e.named && e.mirror, "itself"},
 		} {
 			if flag.on {
