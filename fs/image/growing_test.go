@@ -35,13 +35,13 @@ func TestLargeFrame(t *testing.T) {
 		requests    int
 		from, to    float64 // what is asked for begins there, and ends before that, in frames
 	}{
-		{"at the beginning", noise(24), nil, 0, 1, 1, 0, 0.1},
-		{"of the second", noise(50), []int{2, 26}, 2, 3, 1, 1, 1.1},
-		{"across", noise(50), []int{2, 26}, 1, 3, 1, 0, 1.1},
-		{"worse than the rest", noise(2) + zeros(24), nil, 0, 2, 3, 0, 1},
-		{"better than the rest", zeros(2) + noise(24), nil, 0, 2, 1, 0, 0.2},
-		{"its end", noise(27), []int{2, 26}, 2, 26, 2, 1, 2}, // pieces of 4 MiB
-		{"all", noise(24), nil, 0, 25, 2, 0, 1},
+		{"at the beginning", noise(12), nil, 0, 1, 1, 0, 0.2},
+		{"of the second", noise(18), []int{2, 14}, 2, 3, 1, 1, 1.2},
+		{"across", noise(18), []int{2, 14}, 1, 3, 1, 0, 1.2},
+		{"worse than the rest", noise(2) + zeros(12), nil, 0, 2, 3, 0, 1},
+		{"better than the rest", zeros(2) + noise(12), nil, 0, 2, 1, 0, 0.3},
+		{"its end", noise(20), []int{2, 19}, 2, 19, 2, 1, 2}, // pieces of 4 MiB
+		{"all", noise(17), nil, 0, 18, 2, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			archive := lt.Tar(lt.File("f", c.content))
