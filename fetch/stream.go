@@ -12,12 +12,13 @@ const (
 	blockSize   = 64 << 10 // unit of the memory in which pieces wait to be read
 )
 
-// ahead is how many blocks of a piece of so many bytes wait in memory to be
-// read: half of it. What else is on its way waits with the network.
-func ahead(piece int64) int64 { return piece / 2 / blockSize }
+// ahead is how many blocks of a piece of so many bytes wait here to be read: a
+// quarter of it. What else has come waits with the kernel, or, by HTTP/2, in the
+// transport: maxUnread of it.
+func ahead(piece int64) int64 { return piece / 4 / blockSize }
 
-// stream returns the n bytes from off on. At most half of streamWidth*pieceSize
-// bytes wait in memory: 8 MiB, and a block for each piece.
+// stream returns the n bytes from off on. At most a quarter of
+// streamWidth*pieceSize bytes waits here: 4 MiB, and a block for each piece.
 func (b *remote) stream(off, n int64) io.ReadCloser {
 	ctx, cancel := context.WithCancel(b.ctx)
 	if n <= b.r.piece {
