@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"os"
 	"path"
 	"strings"
 
@@ -21,6 +20,21 @@ import (
 // fs.SourceBeneath says.
 const deviceName = ".device"
 
+// imageFD is the descriptor of the image, or the least that it may have: the link
+// is then the same in every process, as is all else beneath.
+const imageFD = 900
+
+// Source is what the server of a mount that Mount has made serves: another process
+// can go on with the connection, given the same tree and o.Source. The image it
+// needs no more; Direct need not be the same.
+func Source(src fs.Source, o fs.Options) (fs.Source, error) {
+	l, err := NewLayout(src.Tree())
+	if err != nil {
+		return nil, err
+	}
+	return newBeneath(NewDevice(l, src), imageFD, o)
+}
+
 // beneath is the source of the mount beneath.
 type beneath struct {
 	*Device
@@ -28,10 +42,10 @@ type beneath struct {
 	name string // of the image, as the kernel is told
 }
 
-// newBeneath makes the files beneath for an image in that file. If it can't have
-// the name that o has for it, it has that of no image.
-func newBeneath(d *Device, image *os.File, o fs.Options) (b *beneath, err error) {
-	target := fmt.Sprintf("/proc/self/fd/%d", image.Fd())
+// newBeneath makes the files beneath for an image with that descriptor. If it
+// can't have the name that o has for it, it has that of no image.
+func newBeneath(d *Device, image int, o fs.Options) (b *beneath, err error) {
+	target := fmt.Sprintf("/proc/self/fd/%d", image)
 	for _, name := range []string{fs.SourceBeneath(o), fs.SourceBeneath(fs.Options{})} {
 		if b, err = beneathOf(d, target, name); err == nil {
 			return b, nil

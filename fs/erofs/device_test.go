@@ -7,6 +7,7 @@ import (
 	"io"
 	"testing"
 
+	"ocifs.dev/ocifs/fs"
 	"ocifs.dev/ocifs/fs/erofs"
 	"ocifs.dev/ocifs/fs/tree"
 	"ocifs.dev/ocifs/index"
@@ -157,5 +158,30 @@ func BenchmarkLayout(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestSource has two processes serve the same mount: all beneath it is the same.
+func TestSource(t *testing.T) {
+	s := &source{tree: merge(t, file("a", 5000), file("b", 3))}
+	for _, name := range []string{"", "docker.io/library/x:y", "oci:/a//b:t", "oci:/a/../b:t", "x" + string(bytes.Repeat([]byte{'y'}, 999)), "a\nb"} {
+		var told [2]string
+		for i := range told {
+			src, err := erofs.Source(s, fs.Options{Source: name})
+			if err != nil {
+				t.Fatalf("%.20q: %v", name, err)
+			}
+			for path, n := range src.Tree().All(tree.Root) {
+				told[i] += fmt.Sprintln(path, src.Tree().Attr(n), src.Tree().Readlink(n))
+			}
+			device, ok := src.Tree().Lookup(tree.Root, ".device")
+			p := make([]byte, block)
+			if n, err := src.ReadAt(device, p, 2*block); !ok || n != block || err != io.EOF || p[0] == 0 || p[2] == 0 || p[3] != 0 {
+				t.Errorf("%.20q: %v, %d, %v, % x", name, ok, n, err, p[:4])
+			}
+		}
+		if told[0] != told[1] {
+			t.Errorf("%.20q: %s and %s", name, told[0], told[1])
+		}
 	}
 }

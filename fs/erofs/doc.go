@@ -25,8 +25,8 @@
 //
 //	block 0    1 KiB of nothing, the superblock, the device's entry
 //	block 1…   inodes, in the order of nodes; each with its extended attributes
-//	           and, if they fit into a block, its last directory block, its link
-//	           target or its map of holes
+//	           and its map of contents or, if they fit into a block, its last
+//	           directory block or its link's target
 //	then       blocks of large directories, and of link targets that don't fit
 //
 // All inodes are of the extended form, 64 bytes, as the compact one has neither
@@ -34,11 +34,14 @@
 // is told the same numbers (Layout.Inode) and a file has one inode number in both
 // faces.
 //
-// The device lies behind the image in the address space of blocks, so that a
-// regular file is one block number, without a map. Files are laid out in the
-// order in which layers have them: who reads a file has its neighbours read
-// ahead, out of the same chunk. A sparse file has a map of its holes, and lies in
-// the device with them.
+// A regular file has a map of one entry, which says where on the device it lies:
+// its chunk is as large as it is. A sparse file has one for each of so many chunks
+// that its holes can be told, and lies on the device with them. Files are laid out
+// in the order in which layers have them, so that what is read ahead behind one
+// comes out of the same piece of a layer.
+//
+// (The kernel could have the device behind the image in one space of addresses,
+// and then do without these maps. But it asks for such contents page by page.)
 //
 // The format is described in Documentation/filesystems/erofs.rst and
 // fs/erofs/erofs_fs.h of Linux.

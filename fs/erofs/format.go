@@ -16,12 +16,11 @@ const (
 	deviceOffset = superOffset + superSize
 	deviceSize   = 128
 
-	metaBlock = 1       // where inodes are numbered from
-	slotSize  = 32      // an inode's number counts these from there
-	rootSlot  = 1       // 0 would be no number to readdir(3)
-	inodeSize = 64      // the extended form
-	maxBlocks = 1 << 32 // a block's number has 32 bits; the last one stands for a hole
-	nullBlock = 0xffffffff
+	metaBlock = 1         // where inodes are numbered from
+	slotSize  = 32        // an inode's number counts these from there
+	rootSlot  = 1         // 0 would be no number to readdir(3)
+	inodeSize = 64        // the extended form
+	nullBlock = 1<<32 - 1 // stands for a hole: other blocks have lower numbers
 )
 
 // Features that a kernel must know to mount: files with a map of blocks, and
@@ -36,7 +35,16 @@ const (
 const (
 	flatPlain  = 0 // in consecutive blocks, of which the inode names the first
 	flatInline = 2 // the last block's content behind the inode, the others likewise
-	chunkBased = 4 // in chunks, whose blocks a map behind the inode names
+	chunkBased = 4 // in chunks, whose first blocks a map behind the inode names
+)
+
+// The map of chunks has an entry of 8 bytes for each, struct
+// erofs_inode_chunk_index: the number of the device, and of the block there. It
+// begins at a multiple of 8.
+const (
+	chunkEntry   = 8
+	chunkIndexes = 0x20 // in the inode: that entries are of this kind; the chunk's size is below
+	dataDevice   = 1    // the first of the extra ones
 )
 
 // extended is the low bit of an inode's format; the data layout is above it.
@@ -74,9 +82,8 @@ func (s *super) put(b []byte) {
 	le.PutUint32(sb[80:], incompatChunkedFile|incompatDeviceTable)
 	le.PutUint16(sb[86:], 1)                       // extra devices
 	le.PutUint16(sb[88:], deviceOffset/deviceSize) // where they are listed
-	dev := b[deviceOffset:]                        // struct erofs_deviceslot: 64 bytes of a name, then …
+	dev := b[deviceOffset:]                        // struct erofs_deviceslot: 64 bytes of a name
 	le.PutUint32(dev[64:], s.deviceBlocks)
-	le.PutUint32(dev[68:], s.blocks) // … where it begins in the address space
 }
 
 // An inode is struct erofs_inode_extended.
@@ -85,7 +92,7 @@ type inode struct {
 	xattrs    int    // bytes of extended attributes that follow
 	mode      uint16
 	size      uint64
-	where     uint32 // the first block; the form of the map of chunks; a device's number
+	where     uint32 // the first block; the form of the map of chunks; a device file's number
 	ino       uint32 // for stat(2) with 32 bits
 	uid, gid  uint32
 	sec       uint64

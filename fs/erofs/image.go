@@ -74,9 +74,8 @@ func (i *imageWriter) inode(n tree.Node, next uint32) uint32 {
 	case unix.S_IFCHR, unix.S_IFBLK:
 		v.where = encodeDevice(a.Major, a.Minor)
 	case unix.S_IFREG:
-		v.where = i.l.blocks + i.space.start[n]
 		if s.layout == chunkBased {
-			v.where = uint32(s.chunkBits) // a map of 4 bytes per chunk
+			v.where = chunkIndexes | uint32(s.chunkBits)
 		}
 	default:
 		if s.blocks > 0 {
@@ -93,17 +92,17 @@ func (i *imageWriter) inode(n tree.Node, next uint32) uint32 {
 	return uint32(s.blocks)
 }
 
-// appendTail appends what is inline, or the map of a sparse file.
+// appendTail appends what is inline, or the map of a regular file.
 func (i *imageWriter) appendTail(b []byte, n tree.Node, s *shape) []byte {
 	switch {
 	case s.layout == chunkBased:
-		first := i.l.blocks + i.space.start[n]
+		b = append(b, make([]byte, align(len(b), chunkEntry)-len(b))...)
 		for k, hole := range s.holes(i.l.tree.Data(n).Extents) {
-			at := first + uint32(k)<<s.chunkBits
+			device, at := uint64(dataDevice), uint64(i.space.start[n])+uint64(k)<<s.chunkBits
 			if hole {
-				at = nullBlock
+				device, at = 0, nullBlock
 			}
-			b = binary.LittleEndian.AppendUint32(b, at)
+			b = binary.LittleEndian.AppendUint64(b, device<<16|at<<32)
 		}
 	case s.layout != flatInline:
 	case i.l.tree.IsDir(n):

@@ -16,8 +16,10 @@ import (
 // otherwise, contents of more than 16 TiB, or more files than maxImage takes.
 var ErrUnfit = errors.New("EROFS cannot show this tree")
 
-// maxImage bounds an image, in bytes: 2 GiB, some 20 million files.
-const maxImage = 2 << 30
+const (
+	maxImage = 2 << 30   // bytes: some 15 million files
+	maxData  = nullBlock // blocks of the device
+)
 
 // A Layout says where each file of a tree lies in its EROFS image. It is
 // immutable and safe for concurrent use.
@@ -48,16 +50,13 @@ func NewLayout(t *tree.Tree) (*Layout, error) {
 		if at+blocks*blockSize > maxImage {
 			return nil, fmt.Errorf("%w: its names and attributes take more than %d GiB", ErrUnfit, maxImage>>30)
 		}
-		if data > maxBlocks {
-			return nil, fmt.Errorf("%w: its contents take more than 16 TiB", ErrUnfit)
+		if data > maxData {
+			return nil, fmt.Errorf("%w: its contents take 16 TiB", ErrUnfit)
 		}
 	}
 	l.inodeEnd = align(at, blockSize)
 	l.blocks = uint32(l.inodeEnd/blockSize + blocks)
-	if data = max(data, 1); int64(l.blocks)+data >= nullBlock {
-		return nil, fmt.Errorf("%w: its contents take nearly 16 TiB", ErrUnfit)
-	}
-	l.dataBlocks = uint32(data)
+	l.dataBlocks = uint32(max(data, 1))
 	return l, nil
 }
 
@@ -73,9 +72,9 @@ type shape struct {
 	size      int64 // i_size
 	layout    uint16
 	xattrs    int   // bytes that follow the inode
-	tail      int64 // bytes that follow these: inline data, or a map of chunks
+	tail      int64 // bytes that follow these: inline data, or a map of chunks and what aligns it
 	blocks    int64 // of the image, elsewhere
-	chunkBits uint  // of a sparse file: the size of a chunk, in blocks, is 1 << chunkBits
+	chunkBits uint  // of a regular file: the size of a chunk, in blocks, is 1 << chunkBits
 }
 
 func shapeOf(t *tree.Tree, n tree.Node) (s shape, err error) {
@@ -91,13 +90,11 @@ func shapeOf(t *tree.Tree, n tree.Node) (s shape, err error) {
 	case unix.S_IFLNK:
 		s.inline()
 	case unix.S_IFREG:
-		if s.blocksOf() > maxBlocks {
+		if s.blocksOf() > maxData {
 			return s, fmt.Errorf("%w: %d bytes", ErrUnfit, s.size)
 		}
-		if t.Data(n).Extents != nil && s.size > 0 {
-			s.layout = chunkBased
-			s.chunkBits = chunkBits(s.blocksOf())
-			s.tail = 4 * s.chunks()
+		if s.size > 0 {
+			s.chunk(t.Data(n).Extents != nil)
 		}
 	}
 	return s, nil
@@ -126,16 +123,24 @@ func (s *shape) dataBlocks() int64 {
 }
 
 // maxChunks bounds the map of a sparse file, whose chunks are the larger for it:
-// 256 KiB, so that holes are told by the block up to 256 MiB.
-const maxChunks = 1 << 16
+// 256 KiB, so that holes are told by the block up to 128 MiB.
+const maxChunks = 1 << 15
 
-// chunkBits is how large the chunks of a sparse file are that takes so many
-// blocks, as a power of two.
-func chunkBits(blocks int64) uint {
-	return uint(bits.Len64(uint64(blocks-1) / maxChunks))
+// maxChunkBits is what the format has room for: chunks of 8 TiB.
+const maxChunkBits = 31
+
+// chunk cuts a regular file into chunks: one, unless some may be holes.
+func (s *shape) chunk(sparse bool) {
+	most := uint64(1)
+	if sparse {
+		most = maxChunks
+	}
+	s.layout = chunkBased
+	s.chunkBits = uint(min(bits.Len64(uint64(s.blocksOf()-1)/most), maxChunkBits))
+	s.tail = int64(align(s.xattrs, chunkEntry)-s.xattrs) + chunkEntry*s.chunks()
 }
 
-// chunks is how many there are of a sparse file.
+// chunks is how many there are of a regular file.
 func (s *shape) chunks() int64 { return (s.blocksOf()-1)>>s.chunkBits + 1 }
 
 // length is how many bytes the inode takes, with all that follows it.
@@ -161,10 +166,13 @@ func (s *shape) place(at int64) int64 {
 	return at
 }
 
-// holes says which chunks of a sparse file are nothing but holes.
+// holes says which chunks of a regular file are nothing but holes.
 func (s *shape) holes(data []index.Extent) []bool {
-	chunk := int64(blockSize) << s.chunkBits
 	holes := make([]bool, s.chunks())
+	if data == nil {
+		return holes
+	}
+	chunk := int64(blockSize) << s.chunkBits
 	for i := range holes {
 		holes[i] = true
 	}

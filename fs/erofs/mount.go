@@ -37,7 +37,7 @@ func Mount(dir string, src fs.Source, o fs.Options, scratch string) (*fs.Server,
 	if err != nil {
 		return nil, fmt.Errorf("EROFS image: %w", err)
 	}
-	defer image.Close() // what is mounted holds it
+	defer unix.Close(image) // what is mounted holds it
 	b, err := newBeneath(newDevice(l, src, s), image, o)
 	if err != nil {
 		return nil, err
@@ -61,8 +61,10 @@ func mount(name string, attributes int) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("fsconfig", err)
 	}
+	before := bdis()
 	switch err := unix.FsconfigCreate(ctx); err {
 	case nil:
+		raiseReadAhead(before)
 		fd, err := unix.Fsmount(ctx, unix.FSMOUNT_CLOEXEC, attributes)
 		return fd, os.NewSyscallError("fsmount", err)
 	case unix.ENOTBLK: // as if it were a device: this kernel or this file system lets it be none
@@ -88,8 +90,9 @@ func Available() error {
 	return fmt.Errorf("%w: fsopen: %w", ErrUnavailable, err)
 }
 
-// file is the image in a file without a name.
-func (l *Layout) file(dir string, s *space) (*os.File, error) {
+// file is the image in a file without a name. The descriptor is the caller's to
+// close.
+func (l *Layout) file(dir string, s *space) (int, error) {
 	f, err := os.OpenFile(dir, os.O_RDWR|unix.O_TMPFILE, 0o400)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
 		if f, err = os.CreateTemp(dir, "erofs-*"); err == nil {
@@ -97,11 +100,12 @@ func (l *Layout) file(dir string, s *space) (*os.File, error) {
 		}
 	}
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
+	defer f.Close()
 	if _, err = l.write(f, s); err != nil {
-		f.Close()
-		return nil, err
+		return -1, err
 	}
-	return f, nil
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, imageFD)
+	return fd, os.NewSyscallError("fcntl", err)
 }

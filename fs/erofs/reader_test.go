@@ -23,7 +23,7 @@ type reader struct {
 	meta   int64 // byte from which on inodes are numbered
 	root   uint64
 	inodes uint64
-	used   map[int64]bool // blocks of the image and, behind them, of the device
+	used   map[int64]bool // blocks of the image and, counted on from there, of the device
 }
 
 const block = 4096
@@ -60,7 +60,7 @@ func openImage(b []byte, device io.ReaderAt, size int64) (*reader, error) {
 		return nil, fmt.Errorf("%d devices at %d", le.Uint16(sb[86:]), le.Uint16(sb[88:]))
 	case int64(le.Uint32(slot[64:]))*block != size || size == 0:
 		return nil, fmt.Errorf("a device of %d blocks, which has %d bytes", le.Uint32(slot[64:]), size)
-	case int64(le.Uint32(slot[68:]))*block != int64(len(b)):
+	case le.Uint32(slot[68:]) != 0:
 		return nil, fmt.Errorf("the device begins at block %d", le.Uint32(slot[68:]))
 	case len(bytes.Trim(b[:1024], "\x00"))+len(bytes.Trim(b[1280:block], "\x00")) > 0:
 		return nil, fmt.Errorf("block 0 has something that nobody needs")
@@ -157,15 +157,22 @@ func (r *reader) content(f found) ([]byte, error) {
 		}
 		return out[:f.size], nil
 	case 4:
-		chunk := int64(1) << f.where // in blocks, and no other bits
+		if f.where&^0x1f != 0x20 {
+			return nil, fmt.Errorf("chunks of form %#x", f.where)
+		}
+		chunk, m := int64(1)<<(f.where&0x1f), (f.at+7)&^7
 		for i := int64(0); i*chunk < blocks; i++ {
-			at := binary.LittleEndian.Uint32(r.b[f.at+4*i:])
+			e := binary.LittleEndian.Uint64(r.b[m+8*i:])
 			n := min(chunk, blocks-i*chunk)
-			if at == 0xffffffff {
-				continue
-			}
-			if err := r.read(out[i*chunk*block:][:n*block], int64(at), n); err != nil {
-				return nil, err
+			switch device, at := e&0xffffffff, int64(e>>32); {
+			case device == 0 && at == 0xffffffff:
+			case device != 1<<16 || (at+n)*block > r.size:
+				return nil, fmt.Errorf("chunk %d is %#x", i, e)
+			default:
+				at += int64(len(r.b)) / block
+				if err := r.read(out[i*chunk*block:][:n*block], at, n); err != nil {
+					return nil, err
+				}
 			}
 		}
 		return out[:f.size], nil
