@@ -229,14 +229,14 @@ func TestFaceAuto(t *testing.T) {
 	odd := lt.File("f", "hello", lt.Xattr("system.posix_acl_access", "no list"))
 	ref := u.layoutOf(t, small("t", "hello"), lt.Image{Tag: "odd", Layers: []lt.Layer{lt.GzipLayer(lt.Tar(odd))}})
 	for what, c := range map[string]struct {
-		typ  string
-		args []string
+		typ, why string
+		args     []string
 	}{
-		"plainly":        {"erofs", []string{ref + ":t"}},
-		"an odd image":   {"fuse.ocifs", []string{ref + ":odd"}},
-		"a trace":        {"erofs", []string{"--record-trace=" + filepath.Join(u.home, "trace"), ref + ":t"}},
-		"no disk":        {"fuse.ocifs", []string{"--cache-dir=/dev/shm/" + filepath.Base(u.home), ref + ":t"}},
-		"fuse, asked so": {"fuse.ocifs", []string{"--face=fuse", ref + ":t"}},
+		"plainly":        {"erofs", "", []string{ref + ":t"}},
+		"an odd image":   {"fuse.ocifs", "posix_acl_access", []string{ref + ":odd"}},
+		"a trace":        {"erofs", "", []string{"--record-trace=" + filepath.Join(u.home, "trace"), ref + ":t"}},
+		"no disk":        {"fuse.ocifs", "/dev/shm/", []string{"--cache-dir=/dev/shm/" + filepath.Base(u.home), ref + ":t"}},
+		"fuse, asked so": {"fuse.ocifs", "", []string{"--face=fuse", ref + ":t"}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			if what == "no disk" {
@@ -249,6 +249,9 @@ func TestFaceAuto(t *testing.T) {
 			}
 			if m.read(t, "f") != "hello" {
 				t.Error("it reads wrong")
+			}
+			if out := u.ok(t, "mounts", "-v", m.dir); strings.Contains(out, "no erofs") != (c.why != "") || !strings.Contains(out, c.why) {
+				t.Errorf("it isn't said why, %q:\n%s", c.why, out)
 			}
 			m.unmount(t, u)
 			if m.stderr.Len() > 0 {

@@ -28,24 +28,29 @@ func faceOf(cc *cli.Context) (string, error) {
 	}
 }
 
+// A face is what a record says of it.
+type face struct {
+	Face    string `json:"face,omitzero"`     // which it is
+	NoEROFS string `json:"no_erofs,omitzero"` // why --face=auto is not that one
+}
+
 // mountFace mounts with the face that is asked for, and tells which one it is.
-func (s mountSpec) mountFace(img *openedImage, files fs.Source, o fs.Options, h hooks) (*fs.Server, string, error) {
+func (s mountSpec) mountFace(img *openedImage, files fs.Source, o fs.Options) (srv *fs.Server, f face, err error) {
 	if s.Face == faceEROFS || s.Face == faceAuto {
-		srv, err := s.mountEROFS(img, files, o)
+		srv, err = s.mountEROFS(img, files, o)
 		switch {
 		case err == nil:
-			return srv, faceEROFS, nil
+			return srv, face{Face: faceEROFS}, nil
 		case s.Face == faceEROFS:
-			return nil, "", faceFailed(err)
+			return nil, f, faceFailed(err)
 		}
-		h.log.Info("mounted with FUSE alone", "why", err)
+		f.NoEROFS = err.Error()
 	}
-	o.Inode = inodesOf(files.Tree())
-	srv, err := fs.Mount(s.Mountpoint, files, o)
-	if err != nil {
-		return nil, "", mountFailed(err)
+	o.Inode, f.Face = inodesOf(files.Tree()), faceFUSE
+	if srv, err = fs.Mount(s.Mountpoint, files, o); err != nil {
+		return nil, f, mountFailed(err)
 	}
-	return srv, faceFUSE, nil
+	return srv, f, nil
 }
 
 // mountEROFS mounts with the kernel's face. That reads ahead from one file into

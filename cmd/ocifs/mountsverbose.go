@@ -25,6 +25,9 @@ func (m *liveMount) print(out io.Writer, now time.Time) {
 	if m.Face != "" {
 		line("face", "%s", m.Face)
 	}
+	if m.NoEROFS != "" {
+		line("no erofs", "%s", quote(m.NoEROFS))
+	}
 	if m.Signed != "" {
 		line("signed", "%s", m.Signed)
 	}

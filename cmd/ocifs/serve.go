@@ -114,21 +114,21 @@ func (s mountSpec) show(img *openedImage, files fs.Source, h hooks, w *watcher) 
 		Source: img.Name(), AllowOther: s.Flags.AllowOther,
 		Suid: s.Flags.Suid, Dev: s.Flags.Dev, NoExec: s.Flags.NoExec, Logger: h.log, ReadTook: w.took,
 	}
+	var shown face
 	overlay := false
 	if s.Bundle != nil {
 		o.Squash = s.Bundle.mapped()
 		overlay, err = s.Bundle.write(img)
 	}
 	if err == nil {
-		srv, r.Face, err = s.mountFace(img, files, o, h)
+		srv, shown, err = s.mountFace(img, files, o)
 	}
 	if err != nil {
 		s.Bundle.undo()
 		return nil, r, err
 	}
-	face := r.Face
 	r, err = recordOf(img, srv, s)
-	r.Face, r.Overlay = face, overlay
+	r.face, r.Overlay = shown, overlay
 	return srv, r, err
 }
 

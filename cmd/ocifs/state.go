@@ -29,7 +29,6 @@ type record struct {
 	Device     string        `json:"device"`            // st_dev of the mount, see fs.Device
 	Bundle     string        `json:"bundle,omitempty"`  // whose root it is
 	Overlay    bool          `json:"overlay,omitempty"` // there is one over it
-	Face       string        `json:"face,omitzero"`     // what shows it: fuse or erofs
 	Ref        string        `json:"ref"`
 	Digest     string        `json:"digest,omitzero"`
 	Signed     string        `json:"signed,omitempty"` // the digest that --verify-key was found to have signed
@@ -41,6 +40,8 @@ type record struct {
 	Log        string        `json:"log,omitzero"`    // a file, or logJournal
 	Size       int64         `json:"size,omitzero"`   // of all layers, as the registry has them
 	Layers     []layerRecord `json:"layers,omitzero"` // base first
+
+	face // what shows it
 }
 
 // A layerRecord is a layer of a mounted image.
