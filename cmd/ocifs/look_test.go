@@ -73,7 +73,7 @@ func TestLook(t *testing.T) {
    Owner:  0:0
     Size:  1
 Modified:  2026-01-02 03:04:05.6 +0000
-   Inode:  53
+   Inode:  58
    Links:  1
    Layer:  2/2 sha256:TOP (RUN install ping)
    Xattr:  security.capability=0x01000002
@@ -85,7 +85,7 @@ Modified:  2026-01-02 03:04:05.6 +0000
    Owner:  0:0
     Size:  4
 Modified:  2026-01-02 03:04:05.6 +0000
-   Inode:  34
+   Inode:  35
    Links:  1
    Layer:  1/2 sha256:BASE (ADD base /)
 
