@@ -71,6 +71,8 @@ func (p *mountpoint) check() error {
 	switch {
 	case m == nil || m.Mountpoint != p.path:
 		return nil // p lies within its mount
+	case IsTrigger(m):
+		return nil
 	case isFUSE(m) && dead(p.fd):
 		return fmt.Errorf("%s: %w (%s)", p.path, ErrDead, m.Source)
 	}

@@ -77,6 +77,12 @@ func (t Table) Ours() Table {
 	return ours
 }
 
+// IsTrigger reports whether m is a mount of autofs: of systemd's automount units
+// or automount(8), there to have the image mounted on it at the first access.
+// Who does that must be in the process group of whoever answers for m, as those
+// see to: all others wait for it when they look at the mountpoint.
+func IsTrigger(m *mountinfo.Info) bool { return m.FSType == "autofs" }
+
 // byID returns the mount with that id, nil if there is none.
 func (t Table) byID(id int) *mountinfo.Info {
 	for _, m := range t {

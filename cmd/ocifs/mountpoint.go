@@ -63,7 +63,7 @@ func checkUnmounted(path string, records []record) error {
 	}
 	m := table.At(path)
 	switch {
-	case m == nil:
+	case m == nil, fs.IsTrigger(m):
 		return nil
 	case !fs.IsOurs(m):
 		return mountf("%s: something is mounted there already (%s, %s)", quote(path), quote(m.Source), m.FSType).with("mount on a directory below it, or elsewhere")
