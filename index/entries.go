@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -136,10 +137,15 @@ func (e *Entry) stored() int64 {
 // A cursor walks a stream of entries. The zero value with b set begins at its
 // start.
 type cursor struct {
-	b   []byte
-	err error
-	d   delta
+	b     []byte
+	err   error
+	d     delta
+	names strings.Builder // of entries, one behind the other; none is written over
 }
+
+// nameBlock is how much memory names are given at a time: what one name that is
+// kept keeps alive.
+const nameBlock = 4 << 10
 
 // next decodes one entry into e and says whether there was one. After the last
 // entry, or damage, it says false; then c.err tells which.
@@ -148,7 +154,7 @@ func (c *cursor) next(e *Entry) bool {
 		return false
 	}
 	n := c.uint(uint64(len(c.d.name)))
-	*e = Entry{Name: c.d.name[:n] + c.string()}
+	*e = Entry{Name: c.name(c.d.name[:n], c.bytes())}
 	flags := c.byte()
 	e.Mode = uint32(c.uint(ModeType | ModePerm))
 	e.UID, e.GID = uint32(c.uint(math.MaxUint32)), uint32(c.uint(math.MaxUint32))
@@ -227,15 +233,33 @@ func (c *cursor) int() int64 {
 	return v
 }
 
-func (c *cursor) string() string {
+func (c *cursor) string() string { return string(c.bytes()) }
+
+// bytes are those of a string, in the stream.
+func (c *cursor) bytes() []byte {
 	n := c.uint(uint64(len(c.b)))
 	if n > uint64(len(c.b)) { // the length itself took some of them
 		c.fail()
-		return ""
+		return nil
 	}
-	s := string(c.b[:n])
+	s := c.b[:n]
 	c.b = c.b[n:]
 	return s
+}
+
+// name is a followed by b.
+func (c *cursor) name(a string, b []byte) string {
+	if len(b) == 0 {
+		return a
+	}
+	if n := len(a) + len(b); n > c.names.Cap()-c.names.Len() {
+		c.names = strings.Builder{}
+		c.names.Grow(max(n, nameBlock))
+	}
+	start := c.names.Len()
+	c.names.WriteString(a)
+	c.names.Write(b)
+	return c.names.String()[start:]
 }
 
 func (c *cursor) xattrs() []Xattr {

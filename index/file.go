@@ -101,7 +101,7 @@ func (t *TOC) checkEntries(l Limits) error {
 			return fmt.Errorf("%q: %w", e.Name, err)
 		case err != nil:
 			return fmt.Errorf("%w: %q: %w", errFile, e.Name, err)
-		case clean(e.Name) != e.Name, e.HardLink && clean(e.Link) != e.Link:
+		case !isClean(e.Name), e.HardLink && !isClean(e.Link):
 			return fmt.Errorf("%w: %q is not a path as it is stored", errFile, e.Name)
 		}
 		n++

@@ -107,6 +107,17 @@ func clean(name string) string {
 	return strings.TrimPrefix(path.Clean("/"+name), "/")
 }
 
+// isClean says whether name is clean(name).
+func isClean(name string) bool {
+	for rest, more := name, name != ""; more; {
+		var part string
+		if part, rest, more = strings.Cut(rest, "/"); part == "" || part == "." || part == ".." {
+			return false
+		}
+	}
+	return true
+}
+
 // id is a user or group number, which tar knows as any int.
 func id(v int) (uint32, error) {
 	if v < 0 || int64(v) > math.MaxUint32 {
