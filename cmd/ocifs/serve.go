@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -100,9 +99,7 @@ func serve(ctx context.Context, s mountSpec, h hooks, live func(record) error) e
 		s.Bundle.undo()
 		return err
 	}
-	// Merging has taken some three times what the tree takes, and a process that
-	// does nothing would keep that for minutes.
-	debug.FreeOSMemory()
+	settleMemory()
 	h.log.Info("mounted", "image", r.Ref, "digest", r.Digest, "mountpoint", r.Mountpoint, "lazy", r.lazy(), "face", r.Face)
 	err = untilUnmounted(ctx, srv, s.Mountpoint, h, signals)
 	v := w.vitals(img, srv)
