@@ -26,14 +26,6 @@ func (h *histogram) add(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// total is how many there are.
-func (h *histogram) total() (n int64) {
-	for i := range h.counts {
-		n += h.counts[i].Load()
-	}
-	return n
-}
-
 // write writes it as Prometheus reads it: each bucket with all that is below it.
 func (h *histogram) write(w io.Writer, name string) {
 	n := int64(0)

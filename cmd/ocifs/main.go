@@ -100,6 +100,7 @@ func newApp() *cli.App {
 			leaf(versionCommand(), 0, 0),
 			leaf(completeCommand(), 0, many),
 			leaf(daemonCommand(), 2, 2),
+			leaf(probeCommand(), 2, 2),
 			leaf(containerCommand(), 0, 1),
 		},
 	}

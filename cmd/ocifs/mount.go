@@ -43,7 +43,8 @@ SIGTERM unmounts, and so do, with -f, SIGINT (Ctrl-C) and SIGHUP; the process en
 with exit code 0. Before the mount is live, they undo it, with 143, 130 or 129. A
 mount in use is detached, and served until its last user is gone, or until a
 second signal. SIGQUIT has the process log what it is doing, and go on. In a service
-of systemd with Type=notify, -f is implied, and systemd is told when it is live.
+of systemd with Type=notify, -f is implied, and systemd is told when it is live; its
+watchdog (WatchdogSec=) hears of it as long as the mount answers.
 
 The options of -o, of which the last one wins, are these and no others:
 
@@ -224,14 +225,19 @@ func foreground(ctx context.Context, u *ui, s mountSpec, n *notifier, live func(
 		return err
 	}
 	h.log = log
+	every := watchdogEvery(os.Getenv, os.Getpid())
+	forgetWatchdog()
+	stop := func() {}
 	err = serve(ctx, s, h, func(r record) error {
 		u.progress.stop()
 		err := live(r)
 		if err == nil {
 			n.ready(r)
+			stop = n.guard(r, every, func(err error) { log.Error(err.Error()) })
 		}
 		return err
 	})
+	stop()
 	n.stopping(err)
 	return err
 }
