@@ -78,7 +78,7 @@ func cp(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) error {
 	}
 	defer root.Close()
 	var failed error
-	c := &export.Copier{Source: img, Archive: cc.Bool("archive"), Force: cc.Bool("force")}
+	c := &export.Copier{Source: u.copying("copying", img, items), Archive: cc.Bool("archive"), Force: cc.Bool("force")}
 	c.Problem = func(err error) error {
 		switch err = below(root.Name(), err); {
 		case errors.Is(err, export.ErrLeftOut):
@@ -91,6 +91,7 @@ func cp(ctx context.Context, u *ui, cc *cli.Context, img *openedImage) error {
 		return nil
 	}
 	err = img.ahead(ctx, items, func(ctx context.Context) error { return c.Copy(ctx, root, items...) })
+	u.progress.stop()
 	if err != nil {
 		return hint(below(root.Name(), err), fmt.Sprintf("what was copied before (%s) is left there", count(c.Files, "file")))
 	}

@@ -86,7 +86,10 @@ func writeArchive(ctx context.Context, u *ui, img *openedImage, name string, ite
 	if summed {
 		m.hash = sha256.New()
 	}
-	err = img.ahead(ctx, items, func(ctx context.Context) error { return export.Tar(ctx, m, img, items...) })
+	err = img.ahead(ctx, items, func(ctx context.Context) error {
+		return export.Tar(ctx, m, u.copying("exporting", img, items), items...)
+	})
+	u.progress.stop()
 	err = out.close(err)
 	switch e := (*export.FileError)(nil); {
 	case m.err != nil:

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"ocifs.dev/ocifs/fs/export"
+	"ocifs.dev/ocifs/fs/tree"
+	lt "ocifs.dev/ocifs/tests/layertest"
 )
 
 const digestA = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -44,6 +49,40 @@ layer 2/5 sha256:aaaaaaaaaaaa  [=====               ]  50.0 of 200.0 MiB
 		got := strings.Join(frame(c.steps, c.elapsed, c.width, c.height), "\n")
 		if want := strings.TrimPrefix(c.want, "\n"); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+// TestCopying shows how far a copy is, on a terminal, and nothing elsewhere.
+func TestCopying(t *testing.T) {
+	w := newWorld(t)
+	lt.WriteLayout(t, w.in("layout"), lt.Image{Tag: "t", Layers: []lt.Layer{lt.GzipLayer(lt.Tar(
+		lt.File("a", prose(3<<20, 1)), lt.Hardlink("b", "a"), lt.File("c", prose(1<<20, 2)), lt.Dir("d"),
+	))}})
+	img, err := openImage(t.Context(), imageSpec{Ref: w.ref, CacheDir: w.in("cache")}, silent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	items := []export.Item{{Node: tree.Root}}
+	for _, show := range []bool{true, false} {
+		s := newScreen(show)
+		src := (&ui{progress: s.progress}).copying("copying", img, items)
+		for name, n := range img.Tree().All(tree.Root) {
+			if name == "b" || !isRegular(img.Tree(), n) {
+				continue
+			}
+			s.at = s.at.Add(time.Second)
+			for off := int64(0); off < img.Tree().Attr(n).Size; off += 1 << 20 {
+				if _, err := src.ReadAt(n, make([]byte, 1<<20), off); err != nil && err != io.EOF {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.at = s.at.Add(time.Second)
+		src.ReadAt(tree.Root+1, nil, 0)
+		if out := s.out.String(); show != strings.Contains(out, "copying  [====================]  4.0 of \n4.0 of 4.0 MiB, ") || !show && out != "" {
+			t.Errorf("show %v: %q", show, out)
 		}
 	}
 }
