@@ -152,7 +152,7 @@ func flagOption(key, value string, has bool, flags []cli.Flag, set func(name, va
 		if s := nearest(name, known); s != "" {
 			return p.with("did you mean " + s + "?")
 		}
-		return p.with(`in a value, a comma is written \,`)
+		return p.with(`ocifs mount --help lists the options; in a value, a comma is written \,`)
 	}
 	switch {
 	case !has && takesValue(f):

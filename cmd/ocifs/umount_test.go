@@ -179,3 +179,16 @@ func TestUmountBound(t *testing.T) {
 	w.ok("umount", second)
 	w.nothingLeft()
 }
+
+// TestUmountOuter names what is mounted in a mount, and so keeps it.
+func TestUmountOuter(t *testing.T) {
+	needRoot(t)
+	w := newWorld(t)
+	w.ok("mount", w.ref, w.mnt)
+	inner := filepath.Join(w.mnt, "odd")
+	uncover := w.cover(inner)
+	w.fails(exitMount, w.mnt+" is in use: "+inner+" is mounted in it\nocifs: hint: unmount that first: umount "+inner+"\n", "umount", w.mnt)
+	uncover()
+	w.ok("umount", w.mnt)
+	w.nothingLeft()
+}

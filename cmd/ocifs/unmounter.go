@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -252,7 +253,18 @@ func elsewhere(r *record) *problem {
 }
 
 func explain(path string, err error) error {
+	table, terr := fs.ReadTable()
+	if terr != nil {
+		table = fs.Table{}
+	}
+	m, euid := table.At(path), os.Geteuid()
+	inner := slices.IndexFunc(table, func(m *mountinfo.Info) bool { return strings.HasPrefix(m.Mountpoint, path+"/") })
 	switch {
+	case errors.Is(err, fs.ErrBusy) && inner >= 0:
+		below := quote(table[inner].Mountpoint)
+		return mountf("%s is in use: %s is mounted in it", quote(path), below).with("unmount that first: umount " + below)
+	case euid != 0 && m != nil && !slices.Contains(strings.Split(m.VFSOptions, ","), fmt.Sprintf("user_id=%d", euid)):
+		return mountf("%s is another user's mount", quote(path)).with("only root and who mounted it may unmount it")
 	case errors.Is(err, fs.ErrBusy):
 		return mountf("%s is in use", quote(path)).
 			with("see by whom: fuser -vm "+quote(path), "or detach it, and let them finish: ocifs umount -l "+quote(path))
