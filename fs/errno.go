@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -29,11 +30,31 @@ const (
 // about that file. What it was stands in the log.
 func (v *view) readFailed(n tree.Node, off int64, err error) fuse.Status {
 	v.count.failed.Add(1)
-	if v.failures.news(n, time.Now()) {
-		v.log.Error("read failed", "path", v.tree.Path(n), "layer", v.tree.Attr(n).Layer, "offset", off, "err", err)
+	e := (*ReadError)(nil)
+	if !errors.As(err, &e) {
+		e = &ReadError{Tree: v.tree, Node: n, Off: off, Err: err}
+	}
+	if v.failures.news(e.Node, time.Now()) {
+		v.log.Error("read failed", "path", e.Tree.Path(e.Node), "layer", e.Tree.Attr(e.Node).Layer, "offset", e.Off, "err", e.Err)
 	}
 	return errRead
 }
+
+// A ReadError is what a Source may return whose files are made of another one's:
+// which of those could not be read.
+type ReadError struct {
+	Tree *tree.Tree
+	Node tree.Node
+	Off  int64 // in it
+	Err  error
+}
+
+func (e *ReadError) Error() string {
+	return fmt.Sprintf("%q at %d: %v", e.Tree.Path(e.Node), e.Off, e.Err)
+}
+
+// Unwrap implements errors.Unwrap.
+func (e *ReadError) Unwrap() error { return e.Err }
 
 // panicked is for bugs: the request fails, the mount lives on.
 func (v *view) panicked(what any) fuse.Status {

@@ -198,9 +198,11 @@ func TestFaceFails(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{})
 	reg.Push("app", "t", registrytest.Layer{Blob: image.Layers[0].Blob, MediaType: image.Layers[0].MediaType, DiffID: image.Layers[0].DiffID})
 	u := newUser(t)
-	u.mount(t, reg.Host+"/app:t").unmount(t, u)
+	m := u.mount(t, reg.Host+"/app:t")
+	m.read(t, "b")
+	m.unmount(t, u)
 	u.forget(t)
-	m := u.mount(t, reg.Host+"/app:t", "--face=erofs")
+	m = u.mount(t, reg.Host+"/app:t", "--face=erofs")
 	if m.read(t, "b") != "bee" {
 		t.Error("it reads wrong")
 	}
@@ -220,6 +222,9 @@ func TestFaceFails(t *testing.T) {
 		}
 	}
 	m.unmount(t, u)
+	if said := m.stderr.String(); strings.Count(said, "read failed") != 1 || !strings.Contains(said, " path=c ") {
+		t.Errorf("it says %s", said)
+	}
 }
 
 // TestFaceAuto lets ocifs choose.

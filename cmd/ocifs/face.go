@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,7 +38,9 @@ type face struct {
 // mountFace mounts with the face that is asked for, and tells which one it is.
 func (s mountSpec) mountFace(img *openedImage, files fs.Source, o fs.Options) (srv *fs.Server, f face, err error) {
 	if s.Face == faceEROFS || s.Face == faceAuto {
-		srv, err = s.mountEROFS(img, files, o)
+		if err = s.unwanted(); err == nil {
+			srv, err = s.mountEROFS(img, files, o)
+		}
 		switch {
 		case err == nil:
 			return srv, face{Face: faceEROFS}, nil
@@ -51,6 +54,15 @@ func (s mountSpec) mountFace(img *openedImage, files fs.Source, o fs.Options) (s
 		return nil, f, mountFailed(err)
 	}
 	return srv, f, nil
+}
+
+// unwanted says why a mount that may have any face is not to have the kernel's.
+func (s mountSpec) unwanted() error {
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	if s.Face == faceAuto && err == nil {
+		return errors.New("SELinux would have the files labelled, which images' are not")
+	}
+	return nil
 }
 
 // mountEROFS mounts with the kernel's face. That reads ahead from one file into

@@ -1,7 +1,6 @@
 package erofs
 
 import (
-	"fmt"
 	"io"
 
 	"ocifs.dev/ocifs/fs"
@@ -68,7 +67,7 @@ func (d *Device) file(i int, p []byte, off int64) (int, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil && err != io.EOF {
-			return 0, fmt.Errorf("%q at %d: %w", d.src.Tree().Path(n), off, err)
+			return 0, &fs.ReadError{Tree: d.src.Tree(), Node: n, Off: off, Err: err}
 		}
 	}
 	clear(p[len(data):])
