@@ -57,9 +57,9 @@ func (p pairs) At(off int64) int          { return int(off / 2) }
 
 // TestWritten waits for the disk, for which readers don't.
 func TestWritten(t *testing.T) {
-	dir, c := t.TempDir(), uniform(64, 64<<10, 0)
+	dir, c := t.TempDir(), uniform(16, 16<<10, 0)
 	s := open(t, dir, 0)
-	for round := range 20 {
+	for round := range 10 {
 		key := "k" + itoa(round)
 		sp := space(t, s, key, c, (&maker{t: c}).fill)
 		sp.Written()
