@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"ocifs.dev/ocifs/cache"
 	"ocifs.dev/ocifs/index"
@@ -16,18 +17,14 @@ import (
 type headed struct {
 	store *cache.Store // for the verdict
 	once  sync.Once
-	files map[int64]*index.Entry // by where the content is in the decoded space
-	found sync.Map               // of those, int64s
+	files *index.Places
+	found []atomic.Uint32 // a bit for each entry
 }
 
-// list lists the files of toc that have content.
+// list makes it possible to find the files of toc by where their contents are.
 func (h *headed) list(toc *index.TOC) {
-	h.files = map[int64]*index.Entry{}
-	for e := range toc.Entries() {
-		if e.Size > 0 && e.Data == nil {
-			h.files[e.Off] = &index.Entry{Name: e.Name, Size: e.Size, Off: e.Off}
-		}
-	}
+	h.files = toc.Places()
+	h.found = make([]atomic.Uint32, toc.NumEntries()/32+1)
 }
 
 // header says what is wrong if the content at off isn't a file's, or couldn't be
@@ -36,12 +33,13 @@ func (l *layer) header(off int64) error {
 	if l.heads == nil || l.audit.proved() {
 		return nil
 	}
-	if _, ok := l.heads.found.Load(off); ok {
+	l.heads.once.Do(func() { l.heads.list(l.toc) })
+	n, e := l.heads.files.At(off)
+	if e == nil || e.Data != nil { // nobody's, or sparse
 		return nil
 	}
-	l.heads.once.Do(func() { l.heads.list(l.toc) })
-	e := l.heads.files[off]
-	if e == nil { // sparse, or nobody's
+	found, bit := &l.heads.found[n/32], uint32(1)<<(n%32)
+	if found.Load()&bit != 0 {
 		return nil
 	}
 	err := index.CheckHeader(l, e)
@@ -51,7 +49,7 @@ func (l *layer) header(off int64) error {
 			l.report(err.Error())
 		}
 	} else if err == nil {
-		l.heads.found.Store(off, nil)
+		found.Or(bit)
 	}
 	return err
 }
