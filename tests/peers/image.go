@@ -107,14 +107,6 @@ func (img *image) blob(d ocispec.Descriptor) string {
 	return filepath.Join(img.layout, ocispec.ImageBlobsDir, d.Digest.Algorithm().String(), d.Digest.Encoded())
 }
 
-// size is how many bytes a pull takes.
-func (img *image) size() (n int64) {
-	for _, d := range img.layers {
-		n += d.Size
-	}
-	return n
-}
-
 func readJSON(name string, v any) error {
 	b, err := os.ReadFile(name)
 	if err != nil {
