@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,6 +46,14 @@ func needEROFS(t testing.TB) {
 	t.Skip("no EROFS here: " + r.stderr)
 }
 
+// recorded waits until a mount has its record, which is made after it.
+func (u *user) recorded(t testing.TB, m *mount) {
+	t.Helper()
+	waitFor(t, "a record", func() bool {
+		return slices.ContainsFunc(u.mounts(t), func(r mountRecord) bool { return r.Mountpoint == m.dir })
+	})
+}
+
 // mountedAs is what mount tables say of dir, nil if nothing is mounted there.
 func mountedAs(t testing.TB, dir string) *mountinfo.Info {
 	t.Helper()
@@ -70,6 +79,7 @@ func TestFaces(t *testing.T) {
 		if i := mountedAs(t, m.dir); i.FSType != want[0] || i.Source != want[1] {
 			t.Errorf("%s of %s, want %s", i.FSType, i.Source, want)
 		}
+		u.recorded(t, m)
 		if out := u.ok(t, "mounts", "--json", m.dir); !strings.Contains(out, `"face": "`+want[2]+`"`) {
 			t.Errorf("it is not said to be %s:\n%s", want[2], out)
 		}
@@ -255,6 +265,7 @@ func TestFaceAuto(t *testing.T) {
 			if m.read(t, "f") != "hello" {
 				t.Error("it reads wrong")
 			}
+			u.recorded(t, m)
 			if out := u.ok(t, "mounts", "-v", m.dir); strings.Contains(out, "no erofs") != (c.why != "") || !strings.Contains(out, c.why) {
 				t.Errorf("it isn't said why, %q:\n%s", c.why, out)
 			}

@@ -49,6 +49,7 @@
 // # What differs from package fs
 //
 // A directory's size is that of its entries and not always 4096, and sparse files
-// take as many blocks as they would without holes. POSIX ACLs are heeded by the
-// kernel here, and only shown there. What EROFS can't show is an [ErrUnfit].
+// take as many blocks as they would without holes. To statfs(2), there is room for
+// inodes without end. POSIX ACLs are heeded by the kernel here, and only shown
+// there. What EROFS can't show is an [ErrUnfit].
 package erofs
