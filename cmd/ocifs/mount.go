@@ -19,7 +19,7 @@ func mountCommand() *cli.Command {
 		ArgsUsage: "IMAGE MOUNTPOINT",
 		Description: `Shows the image as a read-only file system. Returns when the mount is live and
 leaves a process in the background that serves it until it is unmounted, with
-"ocifs umount", umount(8) or fusermount3 -u.
+"ocifs umount", umount(8) or, but for --face=erofs, fusermount3 -u.
 
 Layers that can be read in pieces are fetched as they are read. Others are read
 through once, the first time any image with them is mounted; what that decodes

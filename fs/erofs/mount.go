@@ -44,8 +44,8 @@ func Mount(dir string, src fs.Source, o fs.Options, scratch string) (*fs.Server,
 	}
 	o.Inode = nil // beneath, they are of no interest
 	srv, err := fs.MountBeneath(dir, b, o, func(attributes int) (int, error) { return mount(b.name, attributes) })
-	if errors.Is(err, unix.ENOTBLK) { // it has been tried as what it isn't, then
-		err = fmt.Errorf("%w: neither %s nor the kernel may be fit for it", err, scratch)
+	if errors.Is(err, unix.ENOTBLK) {
+		err = fmt.Errorf("%w: either the file system of %s can't have an image, or this kernel takes none that is a file", err, scratch)
 	}
 	return srv, err
 }
@@ -64,14 +64,14 @@ func mount(name string, attributes int) (int, error) {
 	before := bdis()
 	switch err := unix.FsconfigCreate(ctx); err {
 	case nil:
-		raiseReadAhead(before)
-		fd, err := unix.Fsmount(ctx, unix.FSMOUNT_CLOEXEC, attributes)
-		return fd, os.NewSyscallError("fsmount", err)
-	case unix.ENOTBLK: // as if it were a device: this kernel or this file system lets it be none
-		return -1, fmt.Errorf("%w: of a file there: %w", ErrUnavailable, err)
-	default:
+	case unix.ENOTBLK, unix.ENODEV, unix.EPERM, unix.EINVAL, unix.EOPNOTSUPP:
 		return -1, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	default:
+		return -1, os.NewSyscallError("fsconfig", err)
 	}
+	raiseReadAhead(before)
+	fd, err := unix.Fsmount(ctx, unix.FSMOUNT_CLOEXEC, attributes)
+	return fd, os.NewSyscallError("fsmount", err)
 }
 
 // Available says whether this process may mount EROFS at all; nil, if it can't be
