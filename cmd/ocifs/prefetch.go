@@ -123,7 +123,7 @@ func (i *openedImage) replay(ctx context.Context, list []access, read *int64) er
 				return context.Cause(ctx)
 			}
 			piece := buf[:min(prefetchPiece, to-from)]
-			got, err := i.ReadAt(n, piece, from)
+			got, err := i.ReadOnly(n, piece, from)
 			if got < len(piece) {
 				return fmt.Errorf("%s: %w", quote(a.Path), err)
 			}

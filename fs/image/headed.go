@@ -3,6 +3,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -28,8 +29,8 @@ func (h *headed) list(toc *index.TOC) {
 }
 
 // header says what is wrong if the content at off isn't a file's, or couldn't be
-// read.
-func (l *layer) header(off int64) error {
+// read. data is l, in one way or another.
+func (l *layer) header(off int64, data io.ReaderAt) error {
 	if l.heads == nil || l.audit.proved() {
 		return nil
 	}
@@ -42,7 +43,7 @@ func (l *layer) header(off int64) error {
 	if found.Load()&bit != 0 {
 		return nil
 	}
-	err := index.CheckHeader(l, e)
+	err := index.CheckHeader(data, e)
 	if mismatch := (*index.MismatchError)(nil); errors.As(err, &mismatch) {
 		err = fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, l.condemn(l.heads.store, err))
 		if l.audit.bad.CompareAndSwap(nil, &err) {

@@ -179,8 +179,18 @@ func (m *Image) Verdict() error {
 func (m *Image) Tree() *tree.Tree { return m.tree }
 
 // ReadAt reads the content of the regular file n, holes as zeros, in the
-// manner of io.ReaderAt.
+// manner of io.ReaderAt. Who reads in order is read ahead of.
 func (m *Image) ReadAt(n tree.Node, p []byte, off int64) (int, error) {
+	return m.read(n, p, off, false)
+}
+
+// ReadOnly is ReadAt for who knows what else will be read: no more is fetched than
+// what p takes.
+func (m *Image) ReadOnly(n tree.Node, p []byte, off int64) (int, error) {
+	return m.read(n, p, off, true)
+}
+
+func (m *Image) read(n tree.Node, p []byte, off int64, only bool) (int, error) {
 	d := m.tree.Data(n)
 	if off < 0 { // that would be another file's bytes
 		return 0, errors.New("image: negative offset")
@@ -192,10 +202,13 @@ func (m *Image) ReadAt(n tree.Node, p []byte, off int64) (int, error) {
 	if int64(len(p)) > d.Size-off {
 		p, eof = p[:d.Size-off], io.EOF
 	}
-	l := m.contents[d.Layer]
-	layer, _ := l.(*layer)
-	if layer != nil {
-		if err := layer.header(d.Off); err != nil {
+	r := m.contents[d.Layer]
+	l, _ := r.(*layer)
+	if l != nil && only {
+		r = justThat{l}
+	}
+	if l != nil {
+		if err := l.header(d.Off, r); err != nil {
 			return 0, err
 		}
 	}
@@ -203,11 +216,11 @@ func (m *Image) ReadAt(n tree.Node, p []byte, off int64) (int, error) {
 	var err error
 	switch {
 	case d.Extents != nil:
-		read, err = readSparse(l, d, p, off)
-	case layer != nil:
-		read, err = layer.readFile(p, d.Off+off, d.Off+d.Size)
+		read, err = readSparse(r, d, p, off)
+	case l != nil && !only:
+		read, err = l.readFile(p, d.Off+off, d.Off+d.Size)
 	default:
-		read, err = l.ReadAt(p, d.Off+off)
+		read, err = r.ReadAt(p, d.Off+off)
 	}
 	if read == len(p) {
 		return read, eof

@@ -7,6 +7,7 @@ import (
 
 	"ocifs.dev/ocifs/fs/image"
 	"ocifs.dev/ocifs/fs/tree"
+	"ocifs.dev/ocifs/index"
 	lt "ocifs.dev/ocifs/tests/layertest"
 	"ocifs.dev/ocifs/tests/registrytest"
 )
@@ -23,13 +24,15 @@ func TestReadAhead(t *testing.T) {
 		name     string
 		entries  []lt.Entry
 		every    int
+		only     bool
 		requests int
 	}{
 		// Two chunks of 256 KiB, then 1, 2, 4, 8 MiB, and what is left; fetch
 		// cuts what is more than 4 MiB.
-		{"one large file", []lt.Entry{lt.File("f", noise(size))}, 1, 2 + 3 + 2 + 3},
-		{"small files", small, 1, 2 + 3 + 2 + 3},
-		{"a few of them", small, 20, 9},
+		{"one large file", []lt.Entry{lt.File("f", noise(size))}, 1, false, 2 + 3 + 2 + 3},
+		{"small files", small, 1, false, 2 + 3 + 2 + 3},
+		{"a few of them", small, 20, false, 9},
+		{"all of them, by who knows", small, 1, true, size / index.ChunkSize},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := lt.Plain(lt.Tar(c.entries...))
@@ -45,6 +48,10 @@ func TestReadAhead(t *testing.T) {
 				t.Fatal(err)
 			}
 			reg.Reset()
+			read := img.ReadAt
+			if c.only {
+				read = img.ReadOnly
+			}
 			i, p := 0, make([]byte, 64<<10)
 			for _, n := range img.Tree().All(tree.Root) {
 				d := img.Tree().Data(n)
@@ -52,7 +59,7 @@ func TestReadAhead(t *testing.T) {
 					continue
 				}
 				for off := int64(0); off < d.Size; off += int64(len(p)) {
-					if got, err := img.ReadAt(n, p, off); int64(got) < min(d.Size-off, int64(len(p))) {
+					if got, err := read(n, p, off); int64(got) < min(d.Size-off, int64(len(p))) {
 						t.Fatal(err)
 					}
 				}
