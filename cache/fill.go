@@ -13,6 +13,7 @@ type want struct {
 	p    []byte // nil if the chunks need only be made
 	off  int64
 	left int // chunks not settled
+	own  int // chunks that flights took off for on its behalf
 	done chan struct{}
 	// hurry: fill even what is present by now.
 	hurry bool
@@ -39,26 +40,24 @@ type flight struct {
 }
 
 // demand has the chunks of runs made, what is made together by one flight but
-// for what others are making already, and waits until all are settled. It reports
-// whether there had to be a flight.
-func (sp *Space) demand(w *want, runs []run) (flew bool, err error) {
+// for what others are making already, and waits until all are settled.
+func (sp *Space) demand(w *want, runs []run) error {
 	w.done = make(chan struct{})
 	trips := sp.trips(runs)
 	sp.mu.Lock()
 	if sp.closed {
 		sp.mu.Unlock()
 		w.failed, w.err = runs[0].first, fmt.Errorf("cache: read of %s: %w", sp.key, fs.ErrClosed)
-		return false, w.err
+		return w.err
 	}
 	for _, t := range trips {
 		for _, f := range sp.enlist(w, t) {
-			flew = true
 			sp.flights.Go(func() { sp.fly(f) })
 		}
 	}
 	sp.mu.Unlock()
 	<-w.done
-	return flew, w.err
+	return w.err
 }
 
 // enlist has w wait for the chunks that t is made for, if it is made for any, and
@@ -75,6 +74,9 @@ func (sp *Space) enlist(w *want, t trip) (flights []*flight) {
 			f.last = i + 1
 			pd = &pending{by: f}
 			sp.pending[i] = pd
+			if wanted {
+				w.own++
+			}
 		}
 		if wanted {
 			w.left++
@@ -315,6 +317,11 @@ func (sp *Space) settle(f *flight, i int, tell func(*want)) {
 		w.settled()
 	}
 }
+
+// began reports whether anything was filled for w, once it is settled, or failed
+// to be. Of chunks that became present just before their flight, that has made
+// nothing; and what flights of others have made, w hasn't begun.
+func (w *want) began() bool { return w.own > chunks(w.again) }
 
 // settled counts one chunk less to wait for. Space.mu is held.
 func (w *want) settled() {

@@ -87,6 +87,30 @@ func TestReadBegan(t *testing.T) {
 	}
 }
 
+// TestReadJoins has a reader find a chunk made, after it has looked for it, and
+// wait for the next one, which somebody else makes: it has begun nothing.
+func TestReadJoins(t *testing.T) {
+	c := uniform(4, 1000, 0)
+	m := &maker{t: c}
+	goOn := make(chan struct{})
+	sp := space(t, open(t, t.TempDir(), 0), "k", c, func(first, last int, put func(int, []byte) error) error {
+		if first > 0 {
+			<-goOn
+		}
+		return m.fill(first, last, put)
+	})
+	expect(t, sp, whole(c), 0, 1000)
+	sp.flights.Wait()
+	sp.Prefill(1000, 1000)
+	w := &want{p: make([]byte, 2000)}
+	settled := make(chan error)
+	go func() { settled <- sp.demand(w, []run{{0, 2}}) }()
+	close(goOn)
+	if err := <-settled; err != nil || w.began() {
+		t.Errorf("began %v, %v", w.began(), err)
+	}
+}
+
 // TestPrefillUnkept makes nothing where nothing is kept.
 func TestPrefillUnkept(t *testing.T) {
 	dir := t.TempDir()

@@ -74,9 +74,8 @@ func (sp *Space) Read(p []byte, off int64) (n int, began bool, err error) {
 	sp.tallied(missing, off, len(p))
 	for try := 0; len(missing) > 0; try++ {
 		w := &want{p: p, off: off, hurry: try >= hurried}
-		flew, err := sp.demand(w, missing)
-		// Of what became present just before the flight, it has made nothing.
-		began = began || flew && chunks(w.again) < chunks(missing)
+		err := sp.demand(w, missing)
+		began = began || w.began()
 		if err != nil {
 			low := w.failed
 			for _, r := range w.again {
