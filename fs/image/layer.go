@@ -234,8 +234,11 @@ func (l *layer) readFile(p []byte, off, end int64) (int, error) {
 	return n, err
 }
 
+// prefill has a window fetched, unless readers have enough fetched as it is: all
+// fills are served in turn, and what somebody waits for is not to wait for what
+// perhaps nobody will.
 func (l *layer) prefill(w window) {
-	if w.n > 0 {
+	if w.n > 0 && len(l.slots) < sideBySide/2 {
 		l.space.Prefill(w.off, w.n)
 	}
 }
