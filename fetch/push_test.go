@@ -799,7 +799,9 @@ func TestScopes(t *testing.T) {
 // read, who need less of a token.
 func TestPushMany(t *testing.T) {
 	ctx := context.Background()
-	reg := Start(t, Options{Writable: true, Auth: Auth{Mode: Bearer, Uses: 20}})
+	// Some 210 requests: who has asked for a token, and doesn't come to use it before
+	// the others have used it up, is refused for good.
+	reg := Start(t, Options{Writable: true, Auth: Auth{Mode: Bearer, Uses: 80}})
 	data := noise(small)
 	d := reg.PutBlob("", data)
 	s := open(t, reg.Host+"/a/b:t", fetch.Options{})
