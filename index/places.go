@@ -38,20 +38,22 @@ func (t *TOC) Places() *Places {
 	}
 }
 
-// At is the entry whose content begins at off of the decoded space, and the
-// number of the entry, counted from 0; nil if there is none. Contents must lie in
-// the order of entries, as they do in a TOC that was parsed.
-func (p *Places) At(off int64) (n int, e *Entry) {
+// At is the entry whose content begins at off of the decoded space, the number of
+// the entry, counted from 0, and where the content before it ends; nil if there is
+// none. Contents must lie in the order of entries, as they do in a TOC that was
+// parsed.
+func (p *Places) At(off int64) (n int, e *Entry, after int64) {
 	i := sort.Search(len(p.stops), func(i int) bool { return p.stops[i].d.end > off }) - 1
 	if i < 0 {
-		return 0, nil
+		return 0, nil, 0
 	}
 	s := &p.stops[i]
 	c, e := cursor{b: p.entries[s.at:], d: s.d}, new(Entry)
-	for n = s.n; c.next(e) && e.Off <= off; n++ {
+	for n, after = s.n, c.d.end; c.next(e) && e.Off <= off; n++ {
 		if e.Size > 0 && e.Off == off && e.stored() > 0 {
-			return n, e
+			return n, e, after
 		}
+		after = c.d.end
 	}
-	return 0, nil
+	return 0, nil, 0
 }

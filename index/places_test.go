@@ -34,14 +34,14 @@ func TestPlaces(t *testing.T) {
 		for i := range entries[:n] {
 			if want := &entries[i]; want.stored() > 0 {
 				begins[want.Off] = true
-				k, got := p.At(want.Off)
+				k, got, _ := p.At(want.Off)
 				if got == nil || k != i || got.String() != want.String() {
 					t.Fatalf("of %d entries, at %d: %d, %v; want %d, %v", n, want.Off, k, got, i, want)
 				}
 			}
 		}
 		for at := int64(-1); at < off+2; at += 13 {
-			if _, got := p.At(at); got != nil && !begins[at] {
+			if _, got, _ := p.At(at); got != nil && !begins[at] {
 				t.Fatalf("of %d entries, at %d: %v", n, at, got)
 			}
 		}
@@ -67,7 +67,7 @@ func TestPlacesMemory(t *testing.T) {
 	if got := int64(after.HeapAlloc) - int64(before.HeapAlloc); got > 16*n {
 		t.Errorf("%d bytes for %d entries", got, n)
 	}
-	if k, e := p.At(n - 1); k != n-1 || e == nil {
-		t.Errorf("%d, %v", k, e)
+	if k, e, after := p.At(n - 1); k != n-1 || e == nil || after != n-1 {
+		t.Errorf("%d, %v, after %d", k, e, after)
 	}
 }

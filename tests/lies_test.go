@@ -5,17 +5,21 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/containerd/stargz-snapshotter/estargz"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"ocifs.dev/ocifs/index"
 	lt "ocifs.dev/ocifs/tests/layertest"
 	"ocifs.dev/ocifs/tests/registrytest"
 )
@@ -154,4 +158,38 @@ func lyingChunked(t *testing.T) lt.Layer {
 	l := c.Finish(toc)
 	l.DiffID = digest.FromBytes(truth())
 	return l
+}
+
+// TestLyingSetuid mounts an image whose SOCI index says that a program is setuid,
+// which it is not: it can be neither run nor read, though most of the layer hasn't
+// been seen.
+func TestLyingSetuid(t *testing.T) {
+	needFUSE(t)
+	reg := registrytest.Start(t, registrytest.Options{})
+	l := lt.GzipLayer(lt.Tar(lt.Dir("bin"), lt.File("bin/run", "#!/bin/sh\nexit 0\n", lt.Mode(0o751)), lt.File("much", text(3<<20))))
+	const span = 1 << 18
+	table, err := index.BuildSOCI(t.Context(), io.NopCloser(bytes.NewReader(l.Blob)), index.SOCIOptions{Span: span})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mode := func(m int) []byte { return []byte{byte(m), byte(m >> 8), 0, 0, 0, 0, 0, 0} }
+	table = bytes.Replace(table, mode(0o751), mode(0o4751), 1)
+	d := reg.PutBlob("", table)
+	b, err := index.MarshalSOCIIndex(&index.SOCIIndex{Version: 2, Tool: index.SOCITool, Ztocs: []index.SOCIZtoc{
+		{Digest: d.Digest, Size: d.Size, Layer: digest.FromBytes(l.Blob), LayerType: l.MediaType, Span: span}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	soci := reg.PutManifest("app", "", ocispec.MediaTypeImageManifest, b)
+	publish(t, reg, lt.Image{Tag: "t", Layers: []lt.Layer{l}, Annotations: map[string]string{index.SOCIIndexDigest: soci.Digest.String()}})
+	m := newUser(t).mount(t, reg.Host+"/app:t")
+	if fi, err := os.Stat(m.path("bin/run")); err != nil || fi.Mode() != 0o751|os.ModeSetuid {
+		t.Fatalf("the lie isn't told: %v, %v", fi, err)
+	}
+	if err := exec.Command(m.path("bin/run")).Run(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("run: %v", err)
+	}
+	if _, err := os.ReadFile(m.path("bin/run")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("read: %v", err)
+	}
 }

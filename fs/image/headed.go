@@ -13,8 +13,9 @@ import (
 
 // headed holds the files of a layer that goes by an index from elsewhere to the
 // archive, each when it is read first: the header before the content must be that
-// file's. Without it, an index with a wrong place would show other bytes of the
-// layer as the file's until all of it has been seen, which may be never.
+// file's, with all that was shown of it. Without it, an index could show other bytes
+// of the layer as the file's, or the file as setuid, until all of the layer has
+// been seen, which may be never.
 type headed struct {
 	store *cache.Store // for the verdict
 	once  sync.Once
@@ -35,15 +36,15 @@ func (l *layer) header(off int64, data io.ReaderAt) error {
 		return nil
 	}
 	l.heads.once.Do(func() { l.heads.list(l.toc) })
-	n, e := l.heads.files.At(off)
-	if e == nil || e.Data != nil { // nobody's, or sparse
+	n, e, after := l.heads.files.At(off)
+	if e == nil { // nobody's
 		return nil
 	}
 	found, bit := &l.heads.found[n/32], uint32(1)<<(n%32)
 	if found.Load()&bit != 0 {
 		return nil
 	}
-	err := index.CheckHeader(data, e)
+	err := index.CheckHeader(data, e, after)
 	if mismatch := (*index.MismatchError)(nil); errors.As(err, &mismatch) {
 		err = fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, l.condemn(l.heads.store, err))
 		if l.audit.bad.CompareAndSwap(nil, &err) {

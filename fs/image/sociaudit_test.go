@@ -108,19 +108,22 @@ func TestWrongWindows(t *testing.T) {
 	}
 }
 
-// TestWrongPlace has a zTOC that tells a file to lie, or to end, elsewhere than
-// it does: the first read finds it, though not all has been read.
-func TestWrongPlace(t *testing.T) {
+// TestWrongHeader has a zTOC that tells a file to lie, or to end, elsewhere than
+// it does, or to be setuid or another one's: the first read finds it, though not all has been
+// read.
+func TestWrongHeader(t *testing.T) {
 	body := mixed(20_000)
 	// The offset, and the size, of the file as little-endian numbers of 8 bytes.
 	small := "the content of the file that is told of wrongly"
-	archive := lt.Tar(lt.File("a", "first"), lt.File("f", small), lt.File("long/"+strings.Repeat("n", 150)+"日", small+"!"), lt.File("z", body))
+	archive := lt.Tar(lt.File("a", "first"), lt.File("f", small, lt.Mode(0o751), lt.Owner(1717, 0)), lt.File("long/"+strings.Repeat("n", 150)+"日", small+"!"), lt.File("z", body))
 	off := int64(bytes.Index(archive, []byte(small)))
 	number := func(n int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(n)) }
 	for name, lie := range map[string]func([]byte) []byte{
 		"true":            nil,
 		"the next header": func(z []byte) []byte { return bytes.Replace(z, number(off), number(off+512), 1) },
 		"another length":  func(z []byte) []byte { return bytes.Replace(z, number(int64(len(small))), number(512), 1) },
+		"setuid":          func(z []byte) []byte { return bytes.Replace(z, number(0o751), number(0o4751), 1) },
+		"another owner":   func(z []byte) []byte { return bytes.Replace(z, number(1717)[:4], number(1718)[:4], 1) },
 		"its own, longer": func(z []byte) []byte {
 			return bytes.Replace(z, number(int64(len(small))), number(int64(len(small))+1), 1)
 		},
