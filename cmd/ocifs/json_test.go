@@ -30,6 +30,8 @@ func TestJSONDocumented(t *testing.T) {
 	for _, line := range []string{
 		"ls REF odd etc", "find REF", "tree REF", "stat REF usr/bin/ping odd/\xff dev/null", "du REF", "du --by-layer REF", "diff REF " + other,
 		"cp REF /usr new", "export REF -o x.tar", "layers REF", "history REF", "platforms REF", "digest REF", "tags REF", "referrers REF",
+		"inspect REF", "index build REF", "index push REF", "index show REF", "index verify REF", "index build REF oci:indexed:t",
+		"convert --format zstd REF oci:converted:t", "version",
 		"cache warm REF", "cache ls", "cache du", "cache verify", "cache prune --all",
 	} {
 		var v map[string]any
@@ -41,6 +43,7 @@ func TestJSONDocumented(t *testing.T) {
 			t.Errorf("%s: no section about %s", line, v["schema"])
 		}
 		delete(v, "schema")
+		delete(v, "config") // of the image
 		for key := range keys(v) {
 			if !strings.Contains(section, key+"`") && !strings.Contains(sections["A file"], "`"+key+"`") {
 				t.Errorf("%s: the section about it doesn't say what %s is", line, key)
