@@ -135,6 +135,7 @@ func (w *watcher) vitals(img *openedImage, srv *fs.Server) vitals {
 		{"the latest fetch failed", img.store.Unfilled()},
 		{"what is fetched can't be kept in the cache", img.store.Trouble()},
 		{"reads of a layer fail", img.Verdict()},
+		{"reads of a layer are slow", img.Astray()},
 	} {
 		if x.err != nil {
 			v.Trouble = append(v.Trouble, clip(printable(x.what+": "+x.err.Error()), 1000))

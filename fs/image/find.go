@@ -241,6 +241,9 @@ func (l *layer) indexed(ctx context.Context, p *planner) (bool, error) {
 		return false, nil
 	}
 	l.origin, l.key = w.origin, l.spaceOf(w)
+	if w.origin == OriginPushed {
+		l.astray = &astray{store: p.store, index: w.index.Digest}
+	}
 	return true, nil
 }
 

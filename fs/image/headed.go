@@ -45,6 +45,9 @@ func (l *layer) header(off int64, data io.ReaderAt) error {
 		return nil
 	}
 	err := index.CheckHeader(data, e, after)
+	if wrong := (*WrongIndexError)(nil); errors.As(err, &wrong) { // somebody has found it before
+		return err
+	}
 	if mismatch := (*index.MismatchError)(nil); errors.As(err, &mismatch) {
 		err = fmt.Errorf("layer %d %s: %w", l.n+1, l.desc.Digest, l.condemn(l.heads.store, err))
 		if l.audit.bad.CompareAndSwap(nil, &err) {

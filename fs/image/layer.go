@@ -39,6 +39,7 @@ type layer struct {
 	raw    *raw          // nil, but for a blob that is no archive and is read by ranges
 	wrong  *atomic.Int64 // how often bytes of the blob were not what they should be; nil: nobody counts
 	heads  *headed       // nil as audit
+	astray *astray       // nil, but for a layer that goes by an ocifs index from elsewhere
 }
 
 // open finds or makes the layer's TOC and opens its space. ctx bounds the
@@ -95,16 +96,28 @@ func (l *layer) fill(first, last int, put func(i int, p []byte) error) error {
 	if l.origin == OriginRange && l.desc.Size <= smallBlob {
 		return l.fillWhole(put)
 	}
+	if l.astray.known() != nil {
+		return l.fillCoarse(first, last, put)
+	}
 	windows, err := l.states()
 	if err == nil {
 		err = l.fillBy(windows, first, last, put)
 	}
-	if errors.Is(err, cache.ErrDamaged) || errors.Is(err, fs.ErrNotExist) || l.misled(err) {
-		coarse := tiles{l.toc.Coarse()}
-		first, last = coarse.Widen(first, last)
-		return l.decode(coarse.TOC, nil, first, last, put)
+	misled := l.misled(err)
+	if errors.Is(err, cache.ErrDamaged) || errors.Is(err, fs.ErrNotExist) || misled {
+		cause := err
+		if err = l.fillCoarse(first, last, put); err == nil && misled {
+			l.strayed(cause)
+		}
 	}
 	return err
+}
+
+// fillCoarse fills without windows.
+func (l *layer) fillCoarse(first, last int, put func(i int, p []byte) error) error {
+	coarse := tiles{l.toc.Coarse()}
+	first, last = coarse.Widen(first, last)
+	return l.decode(coarse.TOC, nil, first, last, put)
 }
 
 // fillBy fills by windows, and where those are from elsewhere and have led to

@@ -24,7 +24,7 @@ import (
 // indexed is a layout with an image of gzip, zstd and plain layers, and an
 // ocifs index of it, which tamper may have changed.
 func indexed(t *testing.T, tamper func([]byte) []byte) (ref string, files map[string]string) {
-	files = map[string]string{"secret": strings.Repeat("gzip ", 300_000), "zstd": strings.Repeat("zstd ", 200_000), "plain": "plain"}
+	files = map[string]string{"secret": mixed(20_000), "zstd": strings.Repeat("zstd ", 200_000), "plain": "plain"}
 	ref = layout(t, "t", lt.Image{Tag: "t", Layers: []lt.Layer{
 		lt.GzipLayer(lt.Tar(lt.File("secret", files["secret"]))),
 		lt.ZstdLayer(lt.Tar(lt.File("zstd", files["zstd"]))),
@@ -382,11 +382,11 @@ func TestLostWindows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ref, files := indexed(t, nil)
-			img, err := image.Open(context.Background(), source(t, ref), store(t), image.Options{})
+			s, warned := store(t), make(chan string, 9)
+			img, err := image.Open(context.Background(), source(t, ref), s, image.Options{Warn: func(msg string) { warned <- msg }})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer img.Close()
 			if err := damage(windowsFile(t, ref)); err != nil {
 				t.Fatal(err)
 			}
@@ -394,9 +394,30 @@ func TestLostWindows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, off := make([]byte, 1000), 1<<20 // not in the first chunk, which needs no state
-			if _, err := img.ReadAt(n, p, int64(off)); err != nil || string(p) != files["secret"][off:off+1000] {
-				t.Errorf("read: %v", err)
+			for _, off := range []int{1 << 20, 1<<20 + 1<<18, 3 << 18} { // not in the first chunk, which needs no state
+				p := make([]byte, 1000)
+				if _, err := img.ReadAt(n, p, int64(off)); err != nil || string(p) != files["secret"][off:off+1000] {
+					t.Errorf("read: %v", err)
+				}
+			}
+			wrong := name == "wrong"
+			if err := img.Astray(); (err != nil) != wrong || len(warned) > 1 || (len(warned) == 1) != wrong {
+				t.Errorf("astray: %v; warned %d times", err, len(warned))
+			} else if wrong {
+				if msg := <-warned; msg != err.Error() || !strings.Contains(msg, "layer 1 sha256:") || !strings.Contains(msg, "index sha256:") {
+					t.Errorf("warned: %s", msg)
+				}
+			}
+			img.Close()
+			if !wrong {
+				return
+			}
+			if img, err = image.Open(context.Background(), source(t, ref), s, image.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			defer img.Close()
+			if got := img.Layers()[0].Origin; got != image.OriginRead {
+				t.Errorf("opened again: %s", got)
 			}
 		})
 	}

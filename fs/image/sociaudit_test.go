@@ -145,6 +145,9 @@ func TestWrongHeader(t *testing.T) {
 				}
 				p := make([]byte, len(want))
 				_, err = img.ReadAt(n, p, 0)
+				if err != nil && strings.Count(err.Error(), "is wrong") != 1 {
+					t.Errorf("%.9s: %v", path, err)
+				}
 				if lie != nil && path != "f" {
 					continue // all is lost by now, or not yet
 				}
