@@ -24,8 +24,9 @@ type Blob struct {
 type medium interface {
 	// ReadAt fills p, and returns an error if it could not.
 	io.ReaderAt
-	// stream returns the n bytes from off on.
-	stream(off, n int64) io.ReadCloser
+	// stream returns the n bytes from off on; once, by one request at a time,
+	// however many they are.
+	stream(off, n int64, once bool) io.ReadCloser
 	io.Closer
 }
 
@@ -79,7 +80,20 @@ func (b *Blob) Range(off, n int64) io.ReadCloser {
 	if n == 0 {
 		return io.NopCloser(io.LimitReader(nil, 0))
 	}
-	return &ranged{r: b.m.stream(off, n), left: n, failed: b.failed}
+	return &ranged{r: b.m.stream(off, n, false), left: n, failed: b.failed}
+}
+
+// maxOnce is how large a blob may be for Whole to ask for it at once.
+const maxOnce = 64 << 20
+
+// Whole is Range for all of the blob, but by one request, for what is needed
+// before anything else can be done, and is small beside a layer. One of more than
+// 64 MiB is fetched as Range does.
+func (b *Blob) Whole() io.ReadCloser {
+	if b.size == 0 || b.size > maxOnce {
+		return b.Range(0, b.size)
+	}
+	return &ranged{r: b.m.stream(0, b.size, true), left: b.size, failed: b.failed}
 }
 
 // Distrust says that what was read of r, which Range has returned, was wrong.
@@ -140,7 +154,7 @@ type local struct {
 
 func (l *local) ReadAt(p []byte, off int64) (int, error) { return l.r.ReadAt(p, off) }
 
-func (l *local) stream(off, n int64) io.ReadCloser {
+func (l *local) stream(off, n int64, _ bool) io.ReadCloser {
 	return io.NopCloser(io.NewSectionReader(l.r, off, n))
 }
 

@@ -92,8 +92,8 @@ func (b *mirroredBlob) ReadAt(p []byte, off int64) (n int, err error) {
 	return io.ReadFull(r, p)
 }
 
-func (b *mirroredBlob) stream(off, n int64) io.ReadCloser {
-	return b.reader(off, n, func(c *blobCopy, off, n int64) io.ReadCloser { return c.stream(off, n) })
+func (b *mirroredBlob) stream(off, n int64, once bool) io.ReadCloser {
+	return b.reader(off, n, func(c *blobCopy, off, n int64) io.ReadCloser { return c.stream(off, n, once) })
 }
 
 func (b *mirroredBlob) reader(off, n int64, open func(c *blobCopy, off, n int64) io.ReadCloser) *mirroredStream {

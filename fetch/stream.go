@@ -17,11 +17,11 @@ const (
 // transport: maxUnread of it.
 func ahead(piece int64) int64 { return piece / 4 / blockSize }
 
-// stream returns the n bytes from off on. At most a quarter of
+// stream returns the n bytes from off on, once by one request at a time. At most a quarter of
 // streamWidth*pieceSize bytes waits here: 4 MiB, and a block for each piece.
-func (b *remote) stream(off, n int64) io.ReadCloser {
+func (b *remote) stream(off, n int64, once bool) io.ReadCloser {
 	ctx, cancel := context.WithCancel(b.ctx)
-	if n <= b.r.piece {
+	if once || n <= b.r.piece {
 		return &single{r: resuming{ctx: ctx, b: b, off: off, end: off + n}, cancel: cancel}
 	}
 	s := &stream{b: b, ctx: ctx, cancel: cancel, next: off, end: off + n, free: make(chan []byte, streamWidth*(ahead(b.r.piece)+1))}

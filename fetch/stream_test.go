@@ -237,3 +237,31 @@ func TestManyStreams(t *testing.T) {
 	})
 	noAuthorization(t, reg)
 }
+
+// TestWhole asks for a blob of many pieces once, and for the rest of it where the
+// answer breaks off.
+func TestWhole(t *testing.T) {
+	data := noise(large)
+	for name, c := range map[string]struct {
+		fault    Fault
+		requests int
+	}{
+		"at once":  {nil, 1},
+		"cut once": {Times(1, Cut(96<<10)), 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reg := Start(t, Options{})
+			d := reg.PutBlob("", data)
+			if c.fault != nil {
+				reg.Use(c.fault)
+			}
+			b := openBlob(t, stream(t, reg, fetch.Options{Retry: impatient}), d)
+			r := b.Whole()
+			defer r.Close()
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+			expect(t, reg, map[Kind]int{Blob: c.requests})
+		})
+	}
+}

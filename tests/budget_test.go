@@ -39,10 +39,11 @@ var budgets = []budget{
 	{"eStargz with a TOC image", withTOCImage, 2, 0, 2, 1, 4 << 10},
 	{"zstd:chunked, stargz's", brought("zstd:chunked", placed), 0, 0, 1, 1, 4 << 10},
 	{"zstd:chunked, Podman's", brought("zstd:chunked, Podman's", placed), 0, 0, 1, 1, 128 << 10}, // with what follows
-	{"SOCI", withSOCI, 1, 0, 1, 1, 128 << 10},                                                    // the same
-	{"ocifs index, gzip", pushed(lt.GzipLayer), 1, 1, 1, 2, 128<<10 + 24<<10},                    // and a page, here all of the windows
-	{"ocifs index, zstd frames", pushed(zstdFrames), 1, 1, 1, 1, 2 * 110 << 10},                  // two frames of 24
-	{"ocifs index, tar", pushed(lt.Plain), 1, 1, 1, 1, 2 * index.ChunkSize},                      // two chunks
+	{"SOCI, zTOCs of several MiB", withSOCI(1 << 15), 1, 0, 1, 1, 192 << 10},
+	{"SOCI", withSOCI(1 << 18), 1, 0, 1, 1, 128 << 10},                          // the same
+	{"ocifs index, gzip", pushed(lt.GzipLayer), 1, 1, 1, 2, 128<<10 + 24<<10},   // and a page, here all of the windows
+	{"ocifs index, zstd frames", pushed(zstdFrames), 1, 1, 1, 1, 2 * 110 << 10}, // two frames of 24
+	{"ocifs index, tar", pushed(lt.Plain), 1, 1, 1, 1, 2 * index.ChunkSize},     // two chunks
 }
 
 // TestBudgets mounts an image that is new, of two layers, and reads one small
@@ -192,31 +193,32 @@ func withTOCImage(t *testing.T, reg *registrytest.Server, archives [][]byte) (n 
 	return n
 }
 
-func withSOCI(t *testing.T, reg *registrytest.Server, archives [][]byte) (n int64) {
-	img := lt.Image{Tag: "t"}
-	x := &index.SOCIIndex{Version: 2, Tool: index.SOCITool}
-	for _, a := range archives {
-		l := lt.GzipLayer(a)
-		img.Layers = append(img.Layers, l)
-		const span = 1 << 18
-		table, err := index.BuildSOCI(t.Context(), io.NopCloser(bytes.NewReader(l.Blob)), index.SOCIOptions{Span: span})
+func withSOCI(span int64) func(*testing.T, *registrytest.Server, [][]byte) int64 {
+	return func(t *testing.T, reg *registrytest.Server, archives [][]byte) (n int64) {
+		img := lt.Image{Tag: "t"}
+		x := &index.SOCIIndex{Version: 2, Tool: index.SOCITool}
+		for _, a := range archives {
+			l := lt.GzipLayer(a)
+			img.Layers = append(img.Layers, l)
+			table, err := index.BuildSOCI(t.Context(), io.NopCloser(bytes.NewReader(l.Blob)), index.SOCIOptions{Span: span})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := reg.PutBlob("", table)
+			x.Ztocs = append(x.Ztocs, index.SOCIZtoc{
+				Digest: d.Digest, Size: d.Size, Layer: digest.FromBytes(l.Blob), LayerType: l.MediaType, Span: span,
+			})
+			n += d.Size
+		}
+		b, err := index.MarshalSOCIIndex(x)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := reg.PutBlob("", table)
-		x.Ztocs = append(x.Ztocs, index.SOCIZtoc{
-			Digest: d.Digest, Size: d.Size, Layer: digest.FromBytes(l.Blob), LayerType: l.MediaType, Span: span,
-		})
-		n += d.Size
+		soci := reg.PutManifest("app", "", ocispec.MediaTypeImageManifest, b)
+		img.Annotations = map[string]string{index.SOCIIndexDigest: soci.Digest.String()}
+		publish(t, reg, img)
+		return n
 	}
-	b, err := index.MarshalSOCIIndex(x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	soci := reg.PutManifest("app", "", ocispec.MediaTypeImageManifest, b)
-	img.Annotations = map[string]string{index.SOCIIndexDigest: soci.Digest.String()}
-	publish(t, reg, img)
-	return n
 }
 
 // pushed publishes an image, and then the ocifs index of it.

@@ -329,7 +329,7 @@ func (r *resolver) stream(ctx context.Context, d ocispec.Descriptor, w io.Writer
 		return err
 	}
 	defer blob.Close()
-	rc := blob.Range(0, d.Size)
+	rc := blob.Whole()
 	defer rc.Close()
 	sum := d.Digest.Algorithm().Digester()
 	if _, err := io.Copy(io.MultiWriter(w, sum.Hash()), rc); err != nil {
