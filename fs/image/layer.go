@@ -23,6 +23,8 @@ type layer struct {
 	diffID digest.Digest
 	format index.Format // what the media type says; the layer's first bytes have the last word
 
+	whole bool // nobody else's table of contents is used
+
 	// How its table of contents was come by, see plan.go.
 	toc     *index.TOC
 	origin  Origin

@@ -114,7 +114,8 @@ func (s *Selection) merge(img *Image, p part) (*tree.Tree, error) {
 		tocs = append(tocs, img.layers[n].toc)
 	}
 	if !p.lone {
-		return tree.Merge(tocs)
+		t, err := tree.Merge(tocs)
+		return t, img.unfit(err, p.layers)
 	}
 	opaque := tree.OpaqueTrusted
 	if s.o.View.UserXattrs {
@@ -124,7 +125,7 @@ func (s *Selection) merge(img *Image, p part) (*tree.Tree, error) {
 	if lost > 0 {
 		s.o.warn(fmt.Sprintf("%s of the layer to files of the layers below %s left out", counted(lost, "hard link"), map[bool]string{true: "is", false: "are"}[lost == 1]))
 	}
-	return t, err
+	return t, img.unfit(err, p.layers)
 }
 
 // file puts a file where its name says, or, where there is something already,

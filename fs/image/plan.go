@@ -61,7 +61,7 @@ func (l *layer) plan(ctx context.Context, p *planner) error {
 		{PolicyTrusted, l.brought},
 		{PolicyTrusted, l.indexed},
 	} {
-		if !p.o.takes(way.needs) {
+		if !p.o.takes(way.needs) || l.whole && way.needs != PolicyLocal {
 			break
 		}
 		if ok, err := way.try(ctx, p); ok || err != nil {

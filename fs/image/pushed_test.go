@@ -25,11 +25,14 @@ import (
 // ocifs index of it, which tamper may have changed.
 func indexed(t *testing.T, tamper func([]byte) []byte) (ref string, files map[string]string) {
 	files = map[string]string{"secret": mixed(20_000), "zstd": strings.Repeat("zstd ", 200_000), "plain": "plain"}
-	ref = layout(t, "t", lt.Image{Tag: "t", Layers: []lt.Layer{
-		lt.GzipLayer(lt.Tar(lt.File("secret", files["secret"]))),
+	return indexedLayers(t, tamper, lt.GzipLayer(lt.Tar(lt.File("secret", files["secret"]))),
 		lt.ZstdLayer(lt.Tar(lt.File("zstd", files["zstd"]))),
-		lt.Plain(lt.Tar(lt.File("plain", files["plain"]))),
-	}})
+		lt.Plain(lt.Tar(lt.File("plain", files["plain"])))), files
+}
+
+// indexedLayers is indexed for these layers.
+func indexedLayers(t *testing.T, tamper func([]byte) []byte, layers ...lt.Layer) (ref string) {
+	ref = layout(t, "t", lt.Image{Tag: "t", Layers: layers})
 	src := source(t, ref)
 	img, err := image.Open(context.Background(), src, store(t), image.Options{Index: image.PolicyLocal})
 	if err != nil {
@@ -47,7 +50,7 @@ func indexed(t *testing.T, tamper func([]byte) []byte) (ref string, files map[st
 	if _, err := src.Push(context.Background(), u); err != nil {
 		t.Fatal(err)
 	}
-	return ref, files
+	return ref
 }
 
 // tampered changes the first layer's table of contents, and all digests that
@@ -487,5 +490,36 @@ func TestIndexWithoutWindows(t *testing.T) {
 	}
 	if err := img.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUnfitTable has a table of contents of which no tree can be made, as a hard
+// link leads back to itself: it is passed over with a warning, and the layer is
+// read.
+func TestUnfitTable(t *testing.T) {
+	lie := func(toc []byte) []byte {
+		at := bytes.LastIndex(toc, []byte("\x06target"))
+		return append(append(bytes.Clone(toc[:at]), "\x06linked"...), toc[at+7:]...)
+	}
+	ref := indexedLayers(t, lie, lt.GzipLayer(lt.Tar(lt.File("target", "content"), lt.Hardlink("linked", "target"))),
+		lt.GzipLayer(lt.Tar(lt.File("more", "content"))))
+	for _, o := range []image.Options{{}, {View: image.View{Layer: "1"}}} {
+		var warned []string
+		o.Warn = func(msg string) { warned = append(warned, msg) }
+		img, err := image.Open(context.Background(), source(t, ref), store(t), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, img, "linked"); got != "content" {
+			t.Errorf("it reads %q", got)
+		}
+		layers := img.Layers()
+		if layers[0].Origin != image.OriginRead || len(layers) > 1 && layers[1].Origin != image.OriginPushed {
+			t.Errorf("opened by %s", layers[0].Origin)
+		}
+		if len(warned) != 1 || !strings.Contains(warned[0], "layer 1 sha256:") || !strings.Contains(warned[0], "leads back to itself") {
+			t.Errorf("warned: %q", warned)
+		}
+		img.Close()
 	}
 }

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"ocifs.dev/ocifs/cache"
 	"ocifs.dev/ocifs/fetch"
+	"ocifs.dev/ocifs/fs/tree"
 	"ocifs.dev/ocifs/index"
 )
 
@@ -114,7 +116,22 @@ func (s *Selection) image(m *Manifest, at string) error {
 // whole and once, several side by side. o is what Select was given, but perhaps
 // for Progress. ctx bounds everything the image does until it is closed. The
 // image uses the source and the store as long as it is open.
-func (s *Selection) Open(ctx context.Context, o Options) (_ *Image, err error) {
+func (s *Selection) Open(ctx context.Context, o Options) (*Image, error) {
+	o, whole := o.warningOnce(), map[int]bool{}
+	for {
+		img, err := s.open(ctx, o, whole)
+		var unfit *unfitError
+		if !errors.As(err, &unfit) || whole[unfit.layer] || ctx.Err() != nil {
+			return img, err
+		}
+		o.warn(fmt.Sprintf("layer %d %s: its table of contents can't be used: %v", unfit.layer+1, s.layers[unfit.layer].desc.Digest, unfit.err))
+		whole[unfit.layer] = true
+	}
+}
+
+// open opens what was selected, by others' tables of contents but for the layers
+// in whole, which are read.
+func (s *Selection) open(ctx context.Context, o Options, whole map[int]bool) (_ *Image, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	img := &Image{manifest: s.m, what: s.What(), cancel: cancel}
 	defer func() {
@@ -122,7 +139,7 @@ func (s *Selection) Open(ctx context.Context, o Options) (_ *Image, err error) {
 			img.Close()
 		}
 	}()
-	if err := s.openLayers(ctx, img, o.warningOnce()); err != nil {
+	if err := s.openLayers(ctx, img, o, whole); err != nil {
 		return nil, err
 	}
 	for _, l := range img.layers {
@@ -138,7 +155,32 @@ func (s *Selection) Open(ctx context.Context, o Options) (_ *Image, err error) {
 	return img, nil
 }
 
-func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error {
+// An unfitError says that a layer can't be part of a tree as somebody else's table
+// of contents has it: reading the layer itself may show something better.
+type unfitError struct {
+	layer int
+	err   error
+}
+
+func (e *unfitError) Error() string { return e.err.Error() }
+func (e *unfitError) Unwrap() error { return e.err }
+
+// unfit is err, where it is the fault of a layer's table that isn't from here.
+// numbers are those of the layers that err counts.
+func (m *Image) unfit(err error, numbers []int) error {
+	var e *tree.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	n := numbers[e.Layer]
+	switch m.layers[n].origin {
+	case OriginRead, OriginCache, OriginRange:
+		return err
+	}
+	return &unfitError{n, err}
+}
+
+func (s *Selection) openLayers(ctx context.Context, img *Image, o Options, whole map[int]bool) error {
 	slots := make(chan struct{}, sideBySide)
 	type origin struct {
 		of   *Manifest
@@ -152,7 +194,7 @@ func (s *Selection) openLayers(ctx context.Context, img *Image, o Options) error
 		}
 		img.layers = append(img.layers, &layer{
 			n: i, desc: l.desc, diffID: l.diffID, format: l.format,
-			life: ctx, blob: blob, slots: slots, ahead: new(ahead), report: o.warn, wrong: new(atomic.Int64),
+			life: ctx, whole: whole[i], blob: blob, slots: slots, ahead: new(ahead), report: o.warn, wrong: new(atomic.Int64),
 		})
 		if is := (origin{l.of, l.from}); planners[is] == nil {
 			p := &planner{src: l.from.src, store: s.r.store, o: o, life: ctx, room: room}
