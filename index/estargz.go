@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
 	"ocifs.dev/ocifs/index/internal/inflate"
 )
@@ -234,17 +233,20 @@ func reaches(r *tar.Reader) (bool, error) {
 const tablePart = 4 << 20
 
 // addTable adds the table itself to the entries: the archive's last file,
-// whose member ends at end. Nobody vouches for its header, so it must be the
-// one that every writer writes.
+// whose member ends at end. Writers differ in the mode, the owner and the time
+// that its header tells; nobody vouches for these, so it may tell of nothing that
+// gives rights to who runs it, nor of attributes.
 func (c *contents) addTable(t *table, end int64) error {
 	h := t.header
-	if h.Mode != 0 || h.Uid != 0 || h.Gid != 0 || h.Name != tableName || h.ModTime.Unix() != 0 || len(h.PAXRecords) != 0 ||
-		len(bytes.Trim(t.behind, "\x00")) != 0 {
+	if h.Mode&^0o777 != 0 || h.Name != tableName || len(h.PAXRecords) != 0 || len(bytes.Trim(t.behind, "\x00")) != 0 {
 		return fmt.Errorf("%w: it is stored in an unknown way", ErrNoIndex)
+	}
+	e, err := entry(h, &spaceReader{pos: c.size})
+	if err != nil {
+		return err
 	}
 	off := c.end
 	c.end = end
-	e := &Entry{Name: tableName, Mode: ModeRegular, ModTime: time.Unix(0, 0).UTC(), Size: h.Size, Off: c.size}
 	step := min(tablePart, c.limits.Chunk)
 	for at := int64(0); at < h.Size; at += step {
 		p := t.json[at:min(at+step, h.Size)]

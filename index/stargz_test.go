@@ -1,7 +1,11 @@
 package index_test
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
 	"io"
 	"testing"
 
@@ -166,5 +170,55 @@ func packs() map[string]struct {
 		"zstd:chunked, stargz's":               {zstdStargz(100_000, 0, true), 1},
 		"zstd:chunked, stargz's, packed":       {zstdStargz(100_000, 20_000, true), 1},
 		"zstd:chunked, no position":            {zstdStargz(0, 0, false), 1},
+	}
+}
+
+// TestTableHeader has the table of contents in a member whose header tells a mode,
+// an owner and a time, as other writers than the format's first have it. Rights
+// that nobody vouches for it doesn't give.
+func TestTableHeader(t *testing.T) {
+	honest := stargz()(t, lt.Tar(lt.File("f", "content")))
+	off, _, err := estargz.OpenFooter(io.NewSectionReader(bytes.NewReader(honest.blob), 0, int64(len(honest.blob))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(honest.blob[off:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := tar.NewReader(z)
+	if _, err := r.Next(); err != nil {
+		t.Fatal(err)
+	}
+	table, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		options []lt.Option
+		err     error
+	}{
+		"mode":   {[]lt.Option{lt.Mode(0o644)}, nil},
+		"owner":  {[]lt.Option{lt.Mode(0), lt.Owner(5, 7)}, nil},
+		"setuid": {[]lt.Option{lt.Mode(0o4755)}, index.ErrNoIndex},
+		"xattr":  {[]lt.Option{lt.Xattr("user.a", "b")}, index.ErrNoIndex},
+	} {
+		blob := append(bytes.Clone(honest.blob[:off]), lt.Gzip(lt.Tar(lt.File("stargz.index.json", string(table), c.options...)), 6)...)
+		blob = append(blob, estargz.CreateGzipFooter(fmt.Appendf(nil, "SG\x16\x00%016xSTARGZ", off))...)
+		p := newPacked(t, blob, honest.hints.Annotations)
+		toc, _, err := open(p)
+		if !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil {
+			continue
+		}
+		whole, data, err := build(blob, index.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := index.Check(toc, whole, bytes.NewReader(data.data)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

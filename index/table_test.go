@@ -45,10 +45,10 @@ func TestOpenTables(t *testing.T) {
 		want   string
 	}{
 		{"as ever", nil, lt.Tar(plain(&right)), ""},
-		{"with a mode", nil, lt.Tar(with(func(h *tar.Header) { h.Mode = 0o644 })), isNoIndex},
+		{"with a mode", nil, lt.Tar(with(func(h *tar.Header) { h.Mode = 0o644 })), ""},
 		{"setuid", nil, lt.Tar(with(func(h *tar.Header) { h.Mode = 0o4755 })), isNoIndex},
-		{"with an owner", nil, lt.Tar(with(func(h *tar.Header) { h.Uid = 1 })), isNoIndex},
-		{"with a time", nil, lt.Tar(with(func(h *tar.Header) { h.ModTime = lt.Epoch })), isNoIndex},
+		{"with an owner", nil, lt.Tar(with(func(h *tar.Header) { h.Uid = 1 })), ""},
+		{"with a time", nil, lt.Tar(with(func(h *tar.Header) { h.ModTime = lt.Epoch })), ""},
 		{"by a longer name", nil, lt.Tar(with(func(h *tar.Header) { h.Name = "./" + name })), isNoIndex},
 		{"with an attribute", nil, lt.Tar(lt.File(name, string(toc), lt.Mode(0), lt.ModTime(epoch), lt.Xattr("user.x", "y"))), isNoIndex},
 		{"with a file behind it", nil, lt.Tar(plain(&right), lt.File("more", "x")), isNoIndex},
