@@ -23,8 +23,10 @@ func convertCommand() *cli.Command {
 registry, or oci:DIR:TAG. As estargz or zstd:chunked they bring their own index,
 so that ocifs and stargz-snapshotter read them in pieces; all others pull them as
 ever, Podman, too: of zstd:chunked it knows only a dialect of its own, and takes
-this one for zstd. The configuration and its history are kept; eStargz
-adds its index to the archives, and so changes their diffIDs.
+this one for zstd. The configuration and its history are kept. Both add
+a file of one byte to each archive, .no.prefetch.landmark, or .prefetch.landmark
+where --prioritize has put files in front, and so change the diffIDs; estargz
+adds its index, too.
 
 --prioritize puts the files in front that are read when the image starts: a file
 with a path on each line, or trace=FILE, with a JSON object that has a "path" on

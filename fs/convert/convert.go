@@ -2,9 +2,9 @@
 // zstd:chunked, which any tool can pull and lazy ones read in pieces, or plain
 // gzip or zstd.
 //
-// What a layer decodes to stays the same but for eStargz, which adds its
-// landmark and its table of contents to the archive and so changes the diffID,
-// and for sparse files, of which neither table can tell: in the archive they have
+// What a layer decodes to stays the same but for eStargz and zstd:chunked, which
+// add a landmark to the archive, eStargz also its table of contents, and so change
+// the diffID, and for sparse files, of which neither table can tell: in the archive they have
 // all their zeros then.
 // The configuration keeps everything but that, its history too; the manifest
 // keeps its annotations. The result is an OCI image, whatever the source was.
