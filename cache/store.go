@@ -21,6 +21,10 @@ type Options struct {
 	// A process holds to its own: it keeps nothing more, and evicts, while
 	// the store takes that much, whoever wrote it.
 	Limit int64
+
+	// Existing has Open create nothing: where no cache is, the error is an
+	// fs.ErrNotExist.
+	Existing bool
 }
 
 // A Store is a cache directory. It is safe for concurrent use, in one process
@@ -44,7 +48,7 @@ type Store struct {
 	tasks   sync.WaitGroup  // the evictor
 }
 
-// Open opens the cache in directory path, and creates it if need be. It
+// Open opens the cache in directory path, and creates it if need be and allowed. It
 // removes what crashed processes left half made. It fails if the directory
 // is a symbolic link, belongs to another user or can be written to by others.
 func Open(path string, o Options) (*Store, error) {
@@ -55,7 +59,7 @@ func Open(path string, o Options) (*Store, error) {
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	s.scratch.New = func() any { return new(scratch) }
 	s.budget.init(o.Limit)
-	if err := s.open(path); err != nil {
+	if err := s.open(path, o.Existing); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("cache %s: %w", path, err)
 	}
@@ -66,9 +70,13 @@ func Open(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open(path string) error {
+func (s *Store) open(path string, existing bool) error {
+	within := dir.make
+	if existing {
+		within = dir.sub
+	}
 	top, err := openDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && !existing {
 		if err := os.MkdirAll(path, 0o700); err != nil {
 			return err
 		}
@@ -81,7 +89,7 @@ func (s *Store) open(path string) error {
 	if err := top.private(); err != nil {
 		return err
 	}
-	if s.root, err = top.make(version); err != nil {
+	if s.root, err = within(top, version); err != nil {
 		return notDirectory(err)
 	}
 	if err := s.root.private(); err != nil {
@@ -91,7 +99,7 @@ func (s *Store) open(path string) error {
 		to   *dir
 		name string
 	}{{&s.objects, "objects"}, {&s.spaces, "spaces"}, {&s.pins, "pins"}, {&s.locks, "locks"}, {&s.temp, "tmp"}} {
-		if *d.to, err = s.root.make(d.name); err != nil {
+		if *d.to, err = within(s.root, d.name); err != nil {
 			return notDirectory(err)
 		}
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +54,7 @@ type cached struct {
 // A catalogue is what a cache has.
 type catalogue struct {
 	dir     string
-	store   *cache.Store
+	store   *cache.Store // nil: the usual directory, never used
 	entries []cache.Entry
 	kept    []image.Kept
 	notes   map[string]image.Kept // the same, by key
@@ -61,17 +63,35 @@ type catalogue struct {
 	digests map[string]string   // of layers, by key
 }
 
-// openCatalogue opens the cache and lists what is in it; close the store.
+// openStore opens a cache to look at it, or to shrink it, and creates none: there
+// is no store where the usual one was never used, and another must be there.
+func openStore(cc *cli.Context, dir string) (*cache.Store, error) {
+	store, err := cache.Open(dir, cache.Options{Existing: true})
+	switch {
+	case err == nil:
+		return store, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, hint(err, "choose another cache with --cache-dir")
+	case cc.String("cache-dir") == "":
+		return nil, nil
+	}
+	return nil, notFoundf("%s: no cache there", quote(dir)).with("check --cache-dir, or OCIFS_CACHE_DIR; what opens an image makes one")
+}
+
+// openCatalogue opens the cache and lists what is in it; close it.
 func openCatalogue(cc *cli.Context) (*catalogue, error) {
 	dir, err := cacheDir(cc)
 	if err != nil {
 		return nil, err
 	}
-	store, err := cache.Open(dir, cache.Options{})
+	store, err := openStore(cc, dir)
 	if err != nil {
-		return nil, hint(err, "choose another cache with --cache-dir")
+		return nil, err
 	}
 	c := &catalogue{dir: dir, store: store, images: map[string][]string{}, digests: map[string]string{}, notes: map[string]image.Kept{}}
+	if store == nil {
+		return c, nil
+	}
 	if c.entries, err = store.Entries(); err == nil {
 		c.pins, err = image.ReadPins(store)
 	}
@@ -98,6 +118,21 @@ func openCatalogue(cc *cli.Context) (*catalogue, error) {
 	return c, nil
 }
 
+// close lets go of the store.
+func (c *catalogue) close() {
+	if c.store != nil {
+		c.store.Close()
+	}
+}
+
+// size is what the cache takes on disk.
+func (c *catalogue) size() int64 {
+	if c.store == nil {
+		return 0
+	}
+	return c.store.Usage()
+}
+
 // entry is what there is to say of an entry.
 func (c *catalogue) entry(e cache.Entry) cached {
 	x := cached{
@@ -118,7 +153,7 @@ func inCache(body func(ctx context.Context, u *ui, cc *cli.Context, c *catalogue
 		if err != nil {
 			return err
 		}
-		defer c.store.Close()
+		defer c.close()
 		return body(ctx, u, cc, c)
 	})
 }

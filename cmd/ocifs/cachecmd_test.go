@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,9 +17,6 @@ import (
 // TestCacheCommands fills a cache, looks at it, damages it, and empties it.
 func TestCacheCommands(t *testing.T) {
 	w := newWorld(t)
-	if got := w.ok("cache", "du"); !strings.HasPrefix(got, "0 B in ") {
-		t.Errorf("an empty cache: %s", got)
-	}
 	big := prose(3<<20, 7)
 	lt.WriteLayout(t, w.in("big"), lt.Image{Tag: "b", Layers: []lt.Layer{lt.GzipLayer(lt.Tar(lt.File("big", big)))}})
 	bigRef := "oci:" + w.in("big") + ":b"
@@ -85,6 +84,42 @@ func TestCacheCommands(t *testing.T) {
 	}
 	if left, err := filepath.Glob(w.in("cache/v1/*s/*")); len(left) != 0 || err != nil {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestCacheLookCreatesNothing has what only looks at a cache, or shrinks it, make
+// none where a typo points; the usual one is empty before it was used.
+func TestCacheLookCreatesNothing(t *testing.T) {
+	w := newWorld(t)
+	for _, dir := range []string{w.in("nowhere"), w.mnt} {
+		for _, args := range [][]string{{"ls"}, {"du"}, {"prune", "--all"}, {"verify"}, {"verify", "--repair"}, {"unpin", "alpine"}} {
+			w.fails(exitNotFound, dir+": no cache there", append([]string{"cache", "--cache-dir", dir}, args...)...)
+		}
+		w.run("doctor", "--cache-dir", dir)
+	}
+	if left, err := os.ReadDir(w.mnt); len(left) != 0 || err != nil {
+		t.Errorf("made: %v, %v", left, err)
+	}
+	if _, err := os.Lstat(w.in("nowhere")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("made: %v", err)
+	}
+	if os.Geteuid() == 0 {
+		return // the usual one is this machine's
+	}
+	w.env = append(w.env, "OCIFS_CACHE_DIR=")
+	if got := w.ok("cache", "du"); !strings.HasPrefix(got, "0 B in ") {
+		t.Errorf("du: %s", got)
+	}
+	if got := w.ok("cache", "prune", "--all"); got != "removed 0 layers and 0 objects, 0 B\n" {
+		t.Errorf("prune: %s", got)
+	}
+	if got := w.ok("cache", "verify"); !strings.HasSuffix(got, " 0 damaged\n") {
+		t.Errorf("verify: %s", got)
+	}
+	w.ok("cache", "ls")
+	w.fails(exitNotFound, "not pinned", "cache", "unpin", "alpine")
+	if _, err := os.Lstat(w.in(".cache")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("made: %v", err)
 	}
 }
 

@@ -69,7 +69,7 @@ func cacheDu(_ context.Context, u *ui, cc *cli.Context, c *catalogue) error {
 }
 
 func (c *catalogue) usage() cacheUsage {
-	use := cacheUsage{Schema: "ocifs.dev/cache-du/v1", Dir: c.dir, Size: c.store.Usage(), Images: []cachedImage{}}
+	use := cacheUsage{Schema: "ocifs.dev/cache-du/v1", Dir: c.dir, Size: c.size(), Images: []cachedImage{}}
 	size, shared := map[string]int64{}, map[string]int{}
 	for _, e := range c.entries {
 		if e.Kind == cache.KindSpace {

@@ -137,7 +137,7 @@ func cacheUnpin(ctx context.Context, u *ui, cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer c.store.Close()
+	defer c.close()
 	var failed error
 	list := []unpinned{}
 	for _, ref := range cc.Args().Slice() {

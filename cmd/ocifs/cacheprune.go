@@ -95,7 +95,7 @@ func cachePrune(ctx context.Context, u *ui, cc *cli.Context, c *catalogue) error
 		left[e.Key] = e.Kind == cache.KindSpace
 	}
 	var failed error
-	for _, e := range p.choose(slices.DeleteFunc(slices.Clone(c.entries), c.isNote), c.store.Usage()) {
+	for _, e := range p.choose(slices.DeleteFunc(slices.Clone(c.entries), c.isNote), c.size()) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -41,9 +41,9 @@ type damage struct {
 }
 
 func cacheVerify(ctx context.Context, u *ui, cc *cli.Context, c *catalogue) error {
-	total, done, n, left := c.store.Usage(), int64(0), 0, 0
+	total, done, n, left := c.size(), int64(0), 0, 0
 	bad := []damage{}
-	err := c.store.Verify(ctx, cc.Bool("repair"), func(k cache.Check) {
+	err := c.verify(ctx, cc.Bool("repair"), func(k cache.Check) {
 		n, done = n+1, done+k.Bytes
 		u.progress.step(step{Layers: 1, Label: "verifying", Done: min(done, total), Total: total})
 		if k.Err == nil {
@@ -86,6 +86,14 @@ func cacheVerify(ctx context.Context, u *ui, cc *cli.Context, c *catalogue) erro
 			hints: []string{"nothing of that reaches a reader; --repair removes it, so that it is fetched again; if this happens often, check the disk"}}
 	}
 	return nil
+}
+
+// verify checks all entries, see cache.Store.Verify.
+func (c *catalogue) verify(ctx context.Context, repair bool, tell func(cache.Check)) error {
+	if c.store == nil {
+		return nil
+	}
+	return c.store.Verify(ctx, repair, tell)
 }
 
 // tellPinned tells which images are pinned and not complete any more.

@@ -172,7 +172,11 @@ func cacheChecks(ctx context.Context, cc *cli.Context) []check {
 	if err != nil {
 		return []check{failedCheck(ctx, "cache", "directory", err)}
 	}
-	store, err := cache.Open(dir, cache.Options{})
+	store, err := cache.Open(dir, cache.Options{Existing: true})
+	if errors.Is(err, iofs.ErrNotExist) {
+		list := []check{ok("directory", checkOK, "%s, of %s; no cache in it yet", dir, ownerOf(fi))}
+		return append(list, spaceCheck(ok, dir))
+	}
 	if err != nil {
 		return []check{failedCheck(ctx, "cache", "directory", hint(err, "choose another cache with --cache-dir"))}
 	}

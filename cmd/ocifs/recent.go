@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"slices"
 	"strings"
 
@@ -45,10 +44,7 @@ func recentIn(store *cache.Store) []string {
 
 // recent is the list in a cache, which need not be there.
 func recent(cacheDir string) []string {
-	if _, err := os.Stat(cacheDir); err != nil {
-		return nil
-	}
-	store, err := cache.Open(cacheDir, cache.Options{})
+	store, err := cache.Open(cacheDir, cache.Options{Existing: true})
 	if err != nil {
 		return nil
 	}
