@@ -87,6 +87,21 @@ func TestCacheCommands(t *testing.T) {
 	}
 }
 
+// TestWarmHardLinks counts a file once that has many names, as du does.
+func TestWarmHardLinks(t *testing.T) {
+	w := newWorld(t)
+	entries := []lt.Entry{lt.File("busybox", prose(1<<20, 7))}
+	for _, name := range []string{"cat", "ls", "sh"} {
+		entries = append(entries, lt.Hardlink(name, "busybox"))
+	}
+	lt.WriteLayout(t, w.in("links"), lt.Image{Tag: "t", Layers: []lt.Layer{lt.GzipLayer(lt.Tar(entries...))}})
+	for _, verb := range []string{"warm", "pin"} {
+		if got := w.ok("cache", verb, "oci:"+w.in("links")+":t"); !strings.Contains(got, ", 1.0 MiB of files") {
+			t.Errorf("%s: %s", verb, got)
+		}
+	}
+}
+
 // TestCacheLookCreatesNothing has what only looks at a cache, or shrinks it, make
 // none where a typo points; the usual one is empty before it was used.
 func TestCacheLookCreatesNothing(t *testing.T) {

@@ -32,7 +32,7 @@ type warmed struct {
 	Image    string `json:"image"`
 	Digest   string `json:"digest"`
 	What     string `json:"what"` // of it: a platform, or something else
-	Size     int64  `json:"size"` // of the contents of all files
+	Size     int64  `json:"size"` // of the contents of all files, each once
 	Fetched  int64  `json:"fetched"`
 	Requests int64  `json:"requests"`
 }
@@ -83,11 +83,15 @@ func (w warmed) print(u *ui, did string) {
 		bytesOf(w.Size), bytesOf(w.Fetched), count(int(w.Requests), "request"))
 }
 
-// allOf are all regular files.
+// allOf are all regular files, each once, however many names it has.
 func allOf(t *tree.Tree) iter.Seq[tree.Node] {
 	return func(yield func(tree.Node) bool) {
+		seen := make([]bool, t.Len())
 		for _, n := range t.All(tree.Root) {
-			if isRegular(t, n) && !yield(n) {
+			if !isRegular(t, n) || seen[n] {
+				continue
+			}
+			if seen[n] = true; !yield(n) {
 				return
 			}
 		}
