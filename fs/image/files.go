@@ -43,6 +43,9 @@ func (s *Selection) blob(m *Manifest, d ocispec.Descriptor, at string, alone boo
 	p := part{at: at, layers: []int{n}, name: shape.name, desc: d, meta: metaOf(m, d)}
 	if shape.tar {
 		p = part{at: at, layers: []int{n}, tar: true, below: shape.below}
+		if shape.full {
+			p.full, p.base = shape.name, at
+		}
 		if p.at != "" && shape.name != "" {
 			p.at += "/"
 		}

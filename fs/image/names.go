@@ -29,13 +29,15 @@ type shape struct {
 	tar    bool         //
 	format index.Format // of an archive; 0: its first bytes tell
 	below  string       // put that directory of the archive there, if it has one, not its root
+	full   bool         // an archive that has name in it has all its names in full: its root is the artifact's
 }
 
 // shapeOf decides how the blob at d is shown; alone says that the artifact has
 // no other.
 //
-// A blob that has a name is a file even if its media type is that of OCI's
-// layers, which ORAS gives to every file, unless it is said to be unpacked.
+// What is said to be unpacked is a directory, and so is what has a media type of
+// tar archives; but with a title, OCI's plain layers are files, as that is the type
+// which ORAS gives to every file.
 func shapeOf(d ocispec.Descriptor, alone bool) shape {
 	title := cleanPath(d.Annotations[ocispec.AnnotationTitle])
 	where := cleanPath(d.Annotations[noteModelPath])
@@ -43,11 +45,13 @@ func shapeOf(d ocispec.Descriptor, alone bool) shape {
 	switch {
 	case d.Annotations[noteUnpack] == "true" && title != "":
 		return shape{name: title, tar: true, format: format, below: title}
-	case tar && (d.MediaType == helmChart || where != ""):
+	case tar && d.MediaType == helmChart:
 		return shape{tar: true, format: format}
+	case tar && where != "":
+		return shape{name: where, tar: true, format: format, full: true}
 	case where != "":
 		return shape{name: where}
-	case tar && title != "" && !strings.HasPrefix(d.MediaType, ocispec.MediaTypeImageLayer):
+	case tar && title != "" && d.MediaType != ocispec.MediaTypeImageLayer:
 		return shape{name: unpackedName(title), tar: true, format: format}
 	case title != "":
 		return shape{name: title}

@@ -23,6 +23,8 @@ type part struct {
 
 	tar   bool   // an archive that is no layer of a root file system
 	below string // show that directory of it, if it is there
+	full  string // if it has that path, it belongs not at at, but
+	base  string // there
 
 	name string // of a file, below at
 	desc ocispec.Descriptor
@@ -100,7 +102,13 @@ func (s *Selection) whole(img *Image) (*tree.Tree, error) {
 				n = m
 			}
 		}
-		if err := b.Graft(p.at, t, n, p.layers); err != nil {
+		at := p.at
+		if p.full != "" {
+			if _, err := t.Walk(p.full, false); err == nil {
+				at = p.base
+			}
+		}
+		if err := b.Graft(at, t, n, p.layers); err != nil {
 			return nil, err
 		}
 	}
