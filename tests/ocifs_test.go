@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -76,6 +77,13 @@ func binary(t testing.TB) string {
 }
 
 func TestMain(m *testing.M) {
+	// What is begun under nohup, or in a script's background, ignores these, and
+	// so does all that it begins: not here, where they are tested.
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	code := m.Run()
 	if shared.path != "" {
 		os.RemoveAll(shared.path)

@@ -278,9 +278,13 @@ func TestRunSignals(t *testing.T) {
 			}
 		}
 		c := u.start(t, "--runtime", runtime, "--name", "deaf-"+filepath.Base(u.home), ref, "deaf")
-		for range 3 {
+		for gone := false; !gone; { // the third one ends it; signals that wait are one
 			c.cmd.Process.Signal(syscall.SIGTERM)
-			time.Sleep(50 * time.Millisecond) // signals that wait are not counted
+			select {
+			case <-c.done:
+				gone = true
+			case <-time.After(50 * time.Millisecond):
+			}
 		}
 		if code := c.end(t); code != 128+int(syscall.SIGKILL) {
 			t.Errorf("%s: a deaf program: exit %d\n%s", runtime, code, c.stderr)
