@@ -66,6 +66,7 @@ type keeper struct {
 	hooks    hooks
 	rootless bool
 	terminal *pty // of a runtime that makes none; nil: none
+	starter  starter
 }
 
 // keep is the other side of the warden.
@@ -209,15 +210,20 @@ func (k *keeper) oversee(ctx context.Context, cmd *exec.Cmd, signals <-chan os.S
 	if err := context.Cause(ctx); err != nil {
 		return 0, err
 	}
-	if err := cmd.Start(); err != nil {
+	started, ended := make(chan error), make(chan error, 1)
+	go func() {
+		err := k.starter.start(cmd)
+		if started <- err; err == nil {
+			ended <- cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return 0, err
 	}
 	k.voice.send(event{Started: true})
 	if k.terminal != nil {
 		k.terminal.relay(cmd.Process.Pid)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	for {
 		select {
 		case s := <-signals:

@@ -30,6 +30,9 @@ func (k *keeper) wrapped(s *specs.Spec, rootfs string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	if user.UID == 0 { // others get a user namespace of bwrap's, and nothing in there
+		k.starter.bound = bundle.CapabilityMask(s.Process.Capabilities.Bounding)
+	}
 	cmd := exec.Command(k.Runtime.Path, line...)
 	if other {
 		alone := k.rootless && k.Options.Rootless.IDs == 1

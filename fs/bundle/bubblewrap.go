@@ -19,8 +19,9 @@ import (
 //
 // bwrap brings a /dev of its own and sets no_new_privs, and a mount that is
 // neither of the usual ones nor a bind or a tmpfs is an error. What s says of
-// the terminal, of annotations and of read-only paths below /proc, where bwrap
-// has its own idea of them, is not in the line.
+// the terminal and of annotations is not in the line, nor is the bounding set of
+// capabilities, which bwrap leaves as it is: it has to be started with that one
+// ([CapabilityMask]), but with what it needs itself among those it inherits.
 func Bubblewrap(s *specs.Spec, rootfs string) ([]string, error) {
 	mine := *s // whose mounts mountpoints changes
 	s = &mine
@@ -47,6 +48,9 @@ func Bubblewrap(s *specs.Spec, rootfs string) ([]string, error) {
 			return nil, err
 		}
 		line = append(line, words...)
+	}
+	for _, p := range s.Linux.ReadonlyPaths {
+		line = append(line, keep(p)...)
 	}
 	for _, p := range s.Linux.MaskedPaths {
 		line = append(line, mask(p)...)
@@ -140,6 +144,16 @@ func wrapTmpfs(m specs.Mount) ([]string, error) {
 		}
 	}
 	return append(words, "--tmpfs", m.Destination), nil
+}
+
+// keep has a path of the kernel's file systems be read-only, if this kernel has
+// it. bwrap's --proc does so with some, but not where root may write, who needs
+// it most.
+func keep(path string) []string {
+	if _, err := os.Lstat(path); err != nil {
+		return nil
+	}
+	return []string{"--ro-bind", path, path}
 }
 
 // mask hides a path of the kernel's file systems, if this kernel has it.

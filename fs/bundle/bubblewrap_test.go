@@ -35,7 +35,7 @@ func TestBubblewrap(t *testing.T) {
 	for _, words := range [][]string{
 		{"--bind", root, "/"}, {"--proc", "/proc"}, {"--dev", "/dev"}, {"--unshare-net"}, {"--unshare-pid"}, {"--hostname", "me"},
 		{"--ro-bind", here, "/data"}, {"--perms", "1777"}, {"--size", "1048576"}, {"--tmpfs", "/t"}, {"--remount-ro", "/"},
-		{"--setenv", "A", "b=c"}, {"--cap-drop", "ALL"}, {"--cap-add", "CAP_CHOWN"}, {"--chdir", "/w", "--", "sh", "-c", "x"},
+		{"--ro-bind", "/proc/sys", "/proc/sys"}, {"--setenv", "A", "b=c"}, {"--cap-drop", "ALL"}, {"--cap-add", "CAP_CHOWN"}, {"--chdir", "/w", "--", "sh", "-c", "x"},
 	} {
 		if !has(line, words...) {
 			t.Errorf("%q is not in %q", words, line)
@@ -43,6 +43,9 @@ func TestBubblewrap(t *testing.T) {
 	}
 	if has(line, "--cap-add", "CAP_MKNOD") {
 		t.Errorf("%q", line)
+	}
+	if got := CapabilityMask(s.Process.Capabilities.Bounding); got != 0xa00425fb {
+		t.Errorf("bounding set %x", got)
 	}
 	for _, masked := range []string{"/proc/kcore", "/proc/keys", "/sys/firmware"} { // those this kernel has
 		if i := slices.Index(line, masked); i >= 0 && (i < slices.Index(line, "/proc") || i < slices.Index(line, "/sys")) {

@@ -1,23 +1,48 @@
 package bundle
 
 import (
+	"slices"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
-// capabilities are Docker's default ones, for root; any other user has them
-// only as the most that could be had. CAP_MKNOD is not among them: without the
-// devices cgroup, which not every runtime has, it would be the way to the
-// host's disks.
+// granted are the capabilities of root in a container, by name and number:
+// Docker's default ones. CAP_MKNOD is not among them: without the devices
+// cgroup, which not every runtime has, it would be the way to the host's disks.
+var granted = []struct {
+	name   string
+	number uint
+}{
+	{"CAP_AUDIT_WRITE", unix.CAP_AUDIT_WRITE}, {"CAP_CHOWN", unix.CAP_CHOWN}, {"CAP_DAC_OVERRIDE", unix.CAP_DAC_OVERRIDE},
+	{"CAP_FOWNER", unix.CAP_FOWNER}, {"CAP_FSETID", unix.CAP_FSETID}, {"CAP_KILL", unix.CAP_KILL},
+	{"CAP_NET_BIND_SERVICE", unix.CAP_NET_BIND_SERVICE}, {"CAP_NET_RAW", unix.CAP_NET_RAW}, {"CAP_SETFCAP", unix.CAP_SETFCAP},
+	{"CAP_SETGID", unix.CAP_SETGID}, {"CAP_SETPCAP", unix.CAP_SETPCAP}, {"CAP_SETUID", unix.CAP_SETUID},
+	{"CAP_SYS_CHROOT", unix.CAP_SYS_CHROOT},
+}
+
+// capabilities are those granted, to root; any other user has them only as the
+// most that could be had.
 func capabilities(root bool) *specs.LinuxCapabilities {
-	set := []string{
-		"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
-		"CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
-		"CAP_SYS_CHROOT",
+	var set []string
+	for _, c := range granted {
+		set = append(set, c.name)
 	}
 	if !root {
 		return &specs.LinuxCapabilities{Bounding: set}
 	}
 	return &specs.LinuxCapabilities{Bounding: set, Effective: set, Permitted: set}
+}
+
+// CapabilityMask is the set of capabilities of these names, one bit per number.
+// A name that [New] gives to nobody is not in it.
+func CapabilityMask(names []string) (mask uint64) {
+	for _, c := range granted {
+		if slices.Contains(names, c.name) {
+			mask |= 1 << c.number
+		}
+	}
+	return mask
 }
 
 // linux is what only Linux has: namespaces, and the parts of /proc and /sys

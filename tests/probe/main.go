@@ -7,10 +7,14 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/term"
 )
+
+// readOnly is ST_RDONLY of statfs(2).
+const readOnly = 1
 
 func main() {
 	if err := do(os.Args[1], append(os.Args[2:], "", "")); err != nil {
@@ -72,6 +76,20 @@ func do(verb string, args []string) error {
 			width, _, err := term.GetSize(0)
 			fmt.Println("columns:", width, err)
 		}
+	case "confined": // capabilities it can have, and which of the paths could be written to
+		b, err := os.ReadFile("/proc/self/status")
+		for line := range strings.Lines(string(b)) {
+			if strings.HasPrefix(line, "CapPrm") || strings.HasPrefix(line, "CapBnd") {
+				fmt.Print(line)
+			}
+		}
+		for _, name := range args {
+			var s syscall.Statfs_t
+			if syscall.Statfs(name, &s) == nil && s.Flags&readOnly == 0 {
+				fmt.Println(name)
+			}
+		}
+		return err
 	case "net": // interfaces but loopback
 		links, err := os.ReadDir("/proc/sys/net/ipv4/conf")
 		for _, l := range links {
