@@ -121,7 +121,9 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		t = n.patient[t]
 	}
 	sending := n.meter.begun(req)
-	resp, err := t.RoundTrip(req)
+	var shake handshake
+	resp, err := t.RoundTrip(shake.watch(req))
+	err = shake.explain(err)
 	if noTLS := (tls.RecordHeaderError{}); errors.As(err, &noTLS) {
 		n.meter.requests.Add(-1) // the server has seen a connection, but no request
 		return resp, err

@@ -26,6 +26,8 @@ func (o *Options) schemes(home string) []string {
 // the server does not speak TLS. It remembers what it has learnt. Others wait:
 // r.mu is held. send sends the request by a scheme.
 //
+// One that ends the connection may have none, too; what it says to http decides.
+//
 // To a server without TLS that costs a connection, on which no request was
 // sent. A server with TLS that is not to be trusted is no reason for http.
 func (r *registry) settle(send func(scheme string) (*http.Response, error)) (*http.Response, error) {
@@ -36,6 +38,13 @@ func (r *registry) settle(send func(scheme string) (*http.Response, error)) (*ht
 	case withoutTLS(err):
 		r.schemes = []string{"http"}
 		return send("http")
+	case errors.Is(err, ErrHandshake):
+		if resp, err := send("http"); err == nil && resp.StatusCode != http.StatusBadRequest {
+			r.schemes = []string{"http"}
+			return resp, nil
+		} else if err == nil { // what has TLS answers so
+			discard(resp)
+		}
 	case silent(err):
 		if resp, err := send("http"); err == nil {
 			r.schemes = []string{"http"}

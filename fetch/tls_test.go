@@ -161,6 +161,65 @@ func (l oldListener) Accept() (net.Conn, error) {
 	}
 }
 
+// TestPlainHTTPClosed falls back to http where a server ends the connection at
+// the beginning of TLS, if it then answers as one that has no TLS does.
+func TestPlainHTTPClosed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		reset  bool
+		status int // answered to http; 0: what the registry has
+		err    error
+	}{{"end", false, 0, nil}, {"reset", true, 0, nil}, {"TLS after all", false, 400, fetch.ErrHandshake}} {
+		t.Run(c.name, func(t *testing.T) {
+			reg := New(Options{})
+			reg.Push("a/b", "t", Layer{Blob: []byte("layer")})
+			if c.status != 0 {
+				reg.Use(Answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) }))
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := &http.Server{Handler: reg}
+			defer server.Close()
+			go server.Serve(closingListener{l, c.reset})
+			s := open(t, l.Addr().String()+"/a/b:t", fetch.Options{})
+			defer s.Close()
+			for range 2 {
+				if _, err := s.Resolve(context.Background()); !errors.Is(err, c.err) {
+					t.Errorf("%v, want %v", err, c.err)
+				} else if err != nil && !errors.Is(err, fetch.ErrUnreachable) {
+					t.Errorf("%v: not of the network", err)
+				}
+			}
+		})
+	}
+}
+
+// A closingListener ends connections that don't begin with HTTP.
+type closingListener struct {
+	net.Listener
+	reset bool
+}
+
+func (l closingListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		r := bufio.NewReader(c)
+		b, err := r.Peek(1)
+		if err == nil && b[0] >= 'A' {
+			return &peeked{c, r}, nil
+		}
+		if l.reset {
+			c.(*net.TCPConn).SetLinger(0)
+		}
+		c.Close()
+	}
+}
+
 // A peeked connection is read through the buffer that has its first bytes.
 type peeked struct {
 	net.Conn

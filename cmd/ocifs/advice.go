@@ -84,6 +84,8 @@ func advice(err error) []string {
 		return []string{"log in with docker login or podman login, or give --creds USER:PASSWORD"}
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return []string{"the registry speaks http only: --plain-http"}
+	case errors.Is(err, fetch.ErrHandshake):
+		return []string{"if the registry speaks http only: --plain-http"}
 	case noConnection(err):
 		return []string{"check the registry's name and port, and the network"}
 	case errors.Is(err, fetch.ErrUnreachable):

@@ -43,6 +43,7 @@ func TestExitCodes(t *testing.T) {
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, &url.Error{Op: "Get", Err: io.EOF})), exitUnreachable, "try again later"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, &net.DNSError{Err: "no such host"})), exitUnreachable, "name and port"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, http.ErrSchemeMismatch)), exitUnreachable, "--plain-http"},
+		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, fetch.ErrHandshake)), exitUnreachable, "--plain-http"},
 		{at(&fetch.WithheldError{Registry: "h.io", TokenHost: "t.net"}), exitAuth, "--token-host t.net"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, x509.UnknownAuthorityError{})), exitUnreachable, "--ca-file"},
 		{at(&fetch.DigestError{}), exitIntegrity, "nothing of it was used"},
