@@ -126,18 +126,30 @@ type authFile struct {
 	CredsStore  string
 }
 
+// readAuthFile reads a file of credentials; an empty one has none.
+func readAuthFile(file string) (f authFile, err error) {
+	body, err := readFile(file, maxAuthFile)
+	if err == nil && len(body) > 0 {
+		err = decode(file, body, &f)
+	}
+	return f, err
+}
+
+// CheckAuthFile says what is wrong with a file of credentials: that it can't be
+// read, or is none. Without it, a file that is wrong is warned of, and passed over.
+func CheckAuthFile(file string) error {
+	_, err := readAuthFile(file)
+	return err
+}
+
 // inFile asks one file: the entries for the repository, for what it is part
 // of and for the host; then the helper for the host; then the general helper,
 // unless the host's is "", which says that there is none. by is which of them
 // has answered.
 func (k *keychain) inFile(ctx context.Context, file string) (c auth.Credential, by string) {
-	var f authFile
-	body, err := readFile(file, maxAuthFile)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(body) == 0 {
+	f, err := readAuthFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
 		return auth.EmptyCredential, ""
-	}
-	if err == nil {
-		err = decode(file, body, &f)
 	}
 	if err != nil {
 		k.warnOnce("credentials: %v", err)

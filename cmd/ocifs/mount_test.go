@@ -394,6 +394,10 @@ func TestRegistryErrors(t *testing.T) {
 	w.fails(exitUsage, "no password", "inspect", "--creds", "u", ref)
 	w.fails(exitUsage, "--no-creds excludes", "inspect", "--creds", "u:right", "--no-creds", ref)
 	w.fails(exitFailure, "podman login", "inspect", "--authfile", "nowhere", ref)
+	if err := os.WriteFile(w.in("broken.json"), []byte("{broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(exitUsage, "broken.json", "inspect", "--authfile", "broken.json", ref)
 	w.ok("inspect", "--creds", "u:right", ref)
 	reg.Close()
 	w.fails(exitUnreachable, "check the registry's name and port", "inspect", "--retry", "1", ref)

@@ -100,8 +100,14 @@ func authOf(cc *cli.Context) (a fetch.Auth, err error) {
 		if f, err = filepath.Abs(f); err != nil {
 			return a, err
 		}
-		if _, err := os.Stat(f); err != nil {
+		fi, err := os.Stat(f)
+		if err != nil {
 			return a, hint(fmt.Errorf("authfile: %w", err), "docker login and podman login make one")
+		}
+		if fi.Mode().IsRegular() { // a pipe is read but once
+			if err := fetch.CheckAuthFile(f); err != nil { // else a credential from another file were taken
+				return a, usagef("authfile: %w", err).with("docker login and podman login make one")
+			}
 		}
 		a.Files = append(a.Files, f)
 	}
