@@ -94,6 +94,9 @@ func checkParts(e *Entry) error {
 		if len(x.Name) > maxComponent || len(x.Name) == 0 {
 			return fmt.Errorf("an extended attribute's name of %d bytes", len(x.Name))
 		}
+		if strings.Contains(x.Name, "\x00") { // C takes the part before it for the name
+			return fmt.Errorf("an extended attribute's name with a NUL in it: %q", x.Name)
+		}
 		if len(x.Value) > maxXattr {
 			return fmt.Errorf("an extended attribute of %d bytes", len(x.Value))
 		}
