@@ -86,6 +86,8 @@ func advice(err error) []string {
 		return []string{"the registry speaks http only: --plain-http"}
 	case errors.Is(err, fetch.ErrHandshake):
 		return []string{"if the registry speaks http only: --plain-http"}
+	case ofProxy(err):
+		return []string{"that is the proxy: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}
 	case noConnection(err):
 		return []string{"check the registry's name and port, and the network"}
 	case errors.Is(err, fetch.ErrUnreachable):
@@ -98,6 +100,8 @@ func advice(err error) []string {
 		return []string{"somebody changed it, or it was damaged on its way; nothing of it was used"}
 	case codeOf(err) == exitUnsupported:
 		return unsupportedAdvice(err)
+	case noDirectory(err):
+		return []string{"the working directory was removed: cd to another one"}
 	case ofStdout(err):
 		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
@@ -150,6 +154,18 @@ func unsupportedAdvice(err error) []string {
 func ofStdout(err error) bool {
 	var path *iofs.PathError
 	return errors.As(err, &path) && path.Path == os.Stdout.Name()
+}
+
+// noDirectory says whether the working directory is gone.
+func noDirectory(err error) bool {
+	var call *os.SyscallError
+	return errors.As(err, &call) && call.Syscall == "getwd"
+}
+
+// ofProxy says whether it is the proxy that can't be reached.
+func ofProxy(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "proxyconnect"
 }
 
 // noConnection says whether there was nobody to talk to.

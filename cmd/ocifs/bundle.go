@@ -143,6 +143,9 @@ func (b *bundleSpec) makeDir() (made bool, err error) {
 	if b.Dir, err = filepath.EvalSymlinks(b.Dir); err != nil {
 		return made, fmt.Errorf("bundle: %w", err)
 	}
+	if fi, err := os.Stat(b.Dir); err == nil && !fi.IsDir() {
+		return made, usagef("bundle: %s is not a directory", quote(b.Dir)).with("choose a directory, which need not be there yet")
+	}
 	if _, err := os.Lstat(b.file(bundle.Config)); err == nil {
 		return made, hint(fmt.Errorf("bundle: %s has a %s already", quote(b.Dir), bundle.Config), "remove that, or choose another directory")
 	}

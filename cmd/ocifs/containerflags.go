@@ -49,6 +49,9 @@ func containerOptionsOf(cc *cli.Context, args []string) (o bundle.Options, err e
 		return o, usagef("--workdir %q: not an absolute path", o.Cwd)
 	}
 	for _, e := range cc.StringSlice("env") {
+		if e == "" || e[0] == '=' {
+			return o, usagef("--env %q: a variable without a name", e).with("as in -e KEY=VALUE")
+		}
 		if kv, ok := environmentOf(e); ok {
 			o.Env = append(o.Env, kv)
 		}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,6 +45,8 @@ func TestExitCodes(t *testing.T) {
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, &net.DNSError{Err: "no such host"})), exitUnreachable, "name and port"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, http.ErrSchemeMismatch)), exitUnreachable, "--plain-http"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, fetch.ErrHandshake)), exitUnreachable, "--plain-http"},
+		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, &net.OpError{Op: "proxyconnect", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}})), exitUnreachable, "HTTPS_PROXY"},
+		{fmt.Errorf("x: %w", &os.SyscallError{Syscall: "getwd", Err: syscall.ENOENT}), exitFailure, "cd to another"},
 		{at(&fetch.WithheldError{Registry: "h.io", TokenHost: "t.net"}), exitAuth, "--token-host t.net"},
 		{at(fmt.Errorf("%w: %w", fetch.ErrUnreachable, x509.UnknownAuthorityError{})), exitUnreachable, "--ca-file"},
 		{at(&fetch.DigestError{}), exitIntegrity, "nothing of it was used"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	iofs "io/fs"
 	"iter"
 	"os"
@@ -174,11 +175,20 @@ func newOutput(u *ui, name string) (*output, error) {
 		o.File, err = os.OpenFile(name, os.O_WRONLY, 0)
 		return o, err
 	}
+	if dir := filepath.Dir(name); errors.Is(statOf(dir), fs.ErrNotExist) {
+		return nil, notFoundf("%s: no such directory", quote(dir)).with("make it: mkdir -p " + quote(dir))
+	}
 	o.temp = filepath.Join(filepath.Dir(name), fmt.Sprintf(".%.200s.ocifs-%d", filepath.Base(name), os.Getpid()))
 	if o.File, err = os.OpenFile(o.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); err != nil {
 		err = fmt.Errorf("%s: %w", o.title, errors.Unwrap(err)) // not of a name nobody has asked for
 	}
 	return o, err
+}
+
+// statOf is the error of looking at a path.
+func statOf(path string) error {
+	_, err := os.Stat(path)
+	return err
 }
 
 // failed is an error of writing.

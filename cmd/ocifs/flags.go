@@ -147,8 +147,14 @@ func cacheSize(cc *cli.Context) (int64, error) {
 	if err != nil || n <= 0 {
 		return 0, usagef("--cache-size %q: not a size", size).with("as in 500MiB or 20GiB")
 	}
+	if n < minCacheSize {
+		return 0, usagef("--cache-size %q: %s hold nothing", size, bytesOf(n)).with("as in 500MiB or 20GiB")
+	}
 	return n, nil
 }
+
+// minCacheSize is a block of most file systems: less holds not even a small file.
+const minCacheSize = 4 << 10
 
 // cacheDir is where decoded layers are kept: --cache-dir, or what is usual
 // for root and for users.

@@ -161,7 +161,10 @@ func TestLookWrong(t *testing.T) {
 		{"ls --color=blue REF", exitUsage, "", "ocifs: error: --color is auto, always or never, not \"blue\"\n"},
 		{"ls --log-level=loud REF", exitUsage, "", "ocifs: error: --log-level is debug, info, warn or error, not \"loud\"\n"},
 		{"ls --log-format=xml REF", exitUsage, "", "ocifs: error: --log-format is text or json, not \"xml\"\n"},
-		{"ls --index=mine REF", exitUsage, "", "ocifs: error: --index: no index policy \"mine\" (there are [off local trusted repository])\n"},
+		{"ls --cache-size=5 REF", exitUsage, "", "ocifs: error: --cache-size \"5\": 5 B hold nothing\nocifs: hint: as in 500MiB or 20GiB\n"},
+		{"export -o nope/x REF", exitNotFound, "", "ocifs: error: nope: no such directory\nocifs: hint: make it: mkdir -p nope\n"},
+		{"run -e = REF true", exitUsage, "", "ocifs: error: --env \"=\": a variable without a name\nocifs: hint: as in -e KEY=VALUE\n"},
+		{"ls --index=mine REF", exitUsage, "", "ocifs: error: --index: no index policy \"mine\" (there are off, local, trusted, repository)\n"},
 		{"ls --retry=-1 REF", exitUsage, "", "ocifs: error: --retry is a number, not -1\n"},
 	} {
 		if got := w.run(w.words(c.args)...); got != (result{c.code, c.out, c.message}) {

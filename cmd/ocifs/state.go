@@ -105,7 +105,12 @@ func (d stateDir) check() error {
 		return err
 	}
 	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok || !fi.IsDir() || int(st.Uid) != os.Geteuid() || fi.Mode().Perm()&0o077 != 0 {
+	ours := ok && fi.IsDir() && int(st.Uid) == os.Geteuid()
+	if ours && fi.Mode().Perm()&0o077 != 0 {
+		return hint(fmt.Errorf("state directory %s is open to others (mode %04o)", quote(string(d)), fi.Mode().Perm()),
+			"keep it to yourself: chmod 700 "+quote(string(d)))
+	}
+	if !ours {
 		return hint(fmt.Errorf("state directory %s is not a directory that only you may use", quote(string(d))),
 			"remove it, or choose another with --state-dir")
 	}

@@ -222,3 +222,19 @@ func TestStateSweep(t *testing.T) {
 		}
 	}
 }
+
+// TestDirectoriesRefused says of directories that can't be used what would help.
+func TestDirectoriesRefused(t *testing.T) {
+	w := newWorld(t)
+	if err := os.WriteFile(w.in("file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(exitUsage, "file is not a directory", "bundle", w.ref, "file")
+	if err := os.Mkdir(w.in("open"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(w.in("open"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(exitFailure, "chmod 700 "+w.in("open"), "mounts", "--state-dir", w.in("open"))
+}

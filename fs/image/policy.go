@@ -3,6 +3,7 @@ package image
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A Policy says whose word is taken on what lies where in a layer that has not
@@ -29,7 +30,11 @@ func ParsePolicy(name string) (Policy, error) {
 		return PolicyRepository, nil
 	}
 	if !slices.Contains(Policies, p) {
-		return "", fmt.Errorf("no index policy %q (there are %v)", name, Policies)
+		var names []string
+		for _, p := range Policies {
+			names = append(names, string(p))
+		}
+		return "", fmt.Errorf("no index policy %q (there are %s)", name, strings.Join(names, ", "))
 	}
 	return p, nil
 }
