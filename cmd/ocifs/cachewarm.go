@@ -72,7 +72,7 @@ func warm(ctx context.Context, u *ui, img *openedImage) (w warmed, err error) {
 		done += n
 	}
 	u.progress.stop()
-	fetched := img.src.Stats()
+	fetched := img.fetched()
 	w.Image, w.Digest, w.What = img.Name(), img.Manifest().Descriptor.Digest.String(), img.What()
 	w.Fetched, w.Requests = fetched.Bytes, fetched.Requests
 	return w, nil

@@ -157,6 +157,9 @@ func (d *differ) open(ctx context.Context, cc *cli.Context) error {
 	}
 	if d.b.name == "" {
 		if err := d.b.choose(ctx, d.u, o); err != nil {
+			if name := cc.Args().Get(1); isPlainDir("./"+name) {
+				err = hint(err, "for the directory of that name: ./"+quote(name))
+			}
 			return err
 		}
 		if wholeImage(s.View) && sameLayers(d.a.manifest, d.b.manifest) && cc.NArg() < 3 {

@@ -135,3 +135,14 @@ func TestConfigChanges(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestDiffDirectoryName tells how a directory is named of which only the name
+// was given, as of an image.
+func TestDiffDirectoryName(t *testing.T) {
+	w := newWorld(t)
+	const blocked = "unqualified-search-registries = [\"docker.io\"]\n[[registry]]\nlocation = \"docker.io\"\nblocked = true\n"
+	if err := os.WriteFile(w.in("blocked.conf"), []byte(blocked), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(exitFailure, "for the directory of that name: ./mnt", "diff", "--registries-conf=blocked.conf", w.ref, "mnt")
+}

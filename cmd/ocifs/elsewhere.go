@@ -26,6 +26,16 @@ func (i *openedImage) elsewhere(h hooks) func(context.Context, string) (*fetch.S
 	}
 }
 
+// fetched is what came of the network: for the image, and for those elsewhere.
+func (i *openedImage) fetched() fetch.Stats {
+	sum := i.src.Stats()
+	for _, src := range i.others {
+		s := src.Stats()
+		sum.Requests, sum.Bytes, sum.Retries = sum.Requests+s.Requests, sum.Bytes+s.Bytes, sum.Retries+s.Retries
+	}
+	return sum
+}
+
 // registryHost is the registry that an image's name in full begins with, "" if
 // it is in none.
 func registryHost(name string) string {

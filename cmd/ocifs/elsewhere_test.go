@@ -43,6 +43,10 @@ func TestElsewhere(t *testing.T) {
 	if got := w.ok(append(line("there"), "--authfile="+w.in("auth.json"))...); got != shown {
 		t.Errorf("logged in there, too: %q", got)
 	}
+	var sum warmed
+	if w.decode(&sum, "cache", "warm", "--json", "--all-images", "--authfile="+w.in("auth.json"), "oci:"+w.in("app")+":there"); sum.Requests == 0 {
+		t.Errorf("what came for the image elsewhere is not counted: %+v", sum)
+	}
 	if got := w.ok("ls", "--creds=user:pw", ours.Host+"/r:there"); got != "compose.yaml\n" {
 		t.Errorf("not asked for: %q", got)
 	}

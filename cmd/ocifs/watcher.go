@@ -119,7 +119,7 @@ func (o *overhead) WithGroup(name string) slog.Handler {
 
 // vitals are those of a mount that is served.
 func (w *watcher) vitals(img *openedImage, srv *fs.Server) vitals {
-	did, asked, kept := img.src.Stats(), srv.Stats(), img.store.Tally()
+	did, asked, kept := img.fetched(), srv.Stats(), img.store.Tally()
 	v := vitals{
 		Requests: did.Requests, Fetched: did.Bytes, Retries: did.Retries,
 		Read: int64(asked.ReadBytes), FailedReads: int64(asked.FailedReads), Ops: asked.Requests, Errors: asked.Errors,
