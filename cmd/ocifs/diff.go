@@ -157,7 +157,7 @@ func (d *differ) open(ctx context.Context, cc *cli.Context) error {
 	}
 	if d.b.name == "" {
 		if err := d.b.choose(ctx, d.u, o); err != nil {
-			if name := cc.Args().Get(1); isPlainDir("./"+name) {
+			if name := cc.Args().Get(1); isPlainDir("./" + name) {
 				err = hint(err, "for the directory of that name: ./"+quote(name))
 			}
 			return err
