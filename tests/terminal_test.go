@@ -29,13 +29,18 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *terminal {
 		t.Skipf("no terminals here: %v", err)
 	}
 	t.Cleanup(func() { master.Close() })
-	fd := int(master.Fd())
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
-	}
+	raw, err := master.SyscallConn() // Fd would make it one that Close cannot close while it is read
 	if err != nil {
 		t.Fatal(err)
+	}
+	var n int
+	cerr := raw.Control(func(fd uintptr) {
+		if n, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN); err == nil {
+			err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0)
+		}
+	})
+	if err != nil || cerr != nil {
+		t.Fatal(err, cerr)
 	}
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -58,7 +63,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *terminal {
 		defer close(c.said)
 		for b := make([]byte, 4096); ; {
 			n, err := master.Read(b)
-			if err != nil { // EIO: nobody has it open any more
+			if err != nil { // it is closed; EIO: nobody has it open any more
 				return
 			}
 			c.said <- string(b[:n])
@@ -111,5 +116,42 @@ func TestRunTyped(t *testing.T) {
 			}
 			u.nothingLeft(t, u.home)
 		})
+	}
+}
+
+// TestRunHungUp closes the terminal of a program that heeds no SIGHUP. One that
+// reads gets to the end of what is typed, and ends as it likes; one that does
+// not is killed.
+func TestRunHungUp(t *testing.T) {
+	for _, runtime := range needContainers(t) {
+		for _, verb := range []string{"reads", "deaf"} {
+			t.Run(runtime+" "+verb, func(t *testing.T) {
+				t.Parallel()
+				u := newUser(t)
+				ref := u.layoutOf(t, probeImage(t, ocispec.ImageConfig{})) + ":probe"
+				cmd := u.command(t, "run", "-it", "--writable=kept", "--runtime", runtime, ref, verb, "/last")
+				c := onTerminal(t, cmd)
+				c.expect(t, "ready")
+				if err := c.master.Close(); err != nil {
+					t.Fatal(err)
+				}
+				hung := time.AfterFunc(patience, func() {
+					t.Error("the container doesn't end")
+					cmd.Process.Kill()
+				})
+				cmd.Wait()
+				hung.Stop()
+				if code := cmd.ProcessState.ExitCode(); code != 128+int(syscall.SIGHUP) {
+					t.Errorf("exit %d", code)
+				}
+				u.nothingLeft(t, u.home)
+				if runtime == "bwrap" || verb == "deaf" { // what reads in bwrap doesn't get to an end
+					return
+				}
+				if b, err := os.ReadFile(u.home + "/kept/upper/last"); string(b) != "words" {
+					t.Errorf("its last words are %q, %v", b, err)
+				}
+			})
+		}
 	}
 }

@@ -213,6 +213,9 @@ func (k *keeper) oversee(ctx context.Context, cmd *exec.Cmd, signals <-chan os.S
 	started, ended := make(chan error), make(chan error, 1)
 	go func() {
 		err := k.starter.start(cmd)
+		if err == nil {
+			k.voice.send(event{Started: true})
+		}
 		if started <- err; err == nil {
 			ended <- cmd.Wait()
 		}
@@ -220,12 +223,17 @@ func (k *keeper) oversee(ctx context.Context, cmd *exec.Cmd, signals <-chan os.S
 	if err := <-started; err != nil {
 		return 0, err
 	}
-	k.voice.send(event{Started: true})
 	if k.terminal != nil {
 		k.terminal.relay(cmd.Process.Pid)
 	}
+	var gone <-chan struct{}
+	if k.Options.Terminal {
+		gone = hungUp()
+	}
 	for {
 		select {
+		case <-gone:
+			return k.hangUp(cmd, ended), nil
 		case s := <-signals:
 			if s == syscall.SIGWINCH && k.terminal != nil {
 				k.terminal.resize()
@@ -255,13 +263,27 @@ func (k *keeper) oversee(ctx context.Context, cmd *exec.Cmd, signals <-chan os.S
 // would die of it, to bwrap's child.
 func (k *keeper) pass(runtime *os.Process, s os.Signal) {
 	if !k.Runtime.bundles() {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", runtime.Pid))
-		if pid, perr := strconv.Atoi(string(bytes.TrimSpace(b))); err == nil && perr == nil {
+		if pid := childOf(runtime.Pid); pid != 0 {
 			syscall.Kill(pid, s.(syscall.Signal)) // whom bwrap has not waited for while it lives
 			return
 		}
 	}
 	runtime.Signal(s)
+}
+
+// childOf is the one child of a process, 0 if there is none, or several.
+func childOf(parent int) int {
+	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent)) // of its threads
+	var all []byte
+	for _, name := range names {
+		b, _ := os.ReadFile(name) // a thread that has ended has none
+		all = append(all, b...)
+	}
+	pid, err := strconv.Atoi(string(bytes.TrimSpace(all)))
+	if err != nil {
+		return 0
+	}
+	return pid
 }
 
 // leave removes the container's directory, which the warden is no more there to

@@ -28,6 +28,7 @@ uses this machine's network, unless --network=none. It is as well kept apart as 
 runtime does it, without a filter of system calls: for programs one trusts.
 
 Signals are passed on; who sends the third SIGINT or SIGTERM ends the container.
+With -t, so does the end of the terminal, after a few seconds at most.
 Beside the program's exit codes there are those below, with an error that says why,
 126 for a program that cannot be run, and 127 for one that is not there.
 

@@ -198,16 +198,16 @@ func (w *warden) forward(ctx context.Context, keeper *os.Process, signals <-chan
 // result is what became of the program.
 func (w *warden) result(state *os.ProcessState, started <-chan struct{}) error {
 	w.forget()
+	status := state.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		return &problem{err: fmt.Errorf("the process that keeps the container has been ended: %v", status.Signal()), code: exitSignal + int(status.Signal())}
+	}
 	select {
 	case <-started:
 	default:
 		return fmt.Errorf("the container ended without a word: %v", state)
 	}
-	status := state.Sys().(syscall.WaitStatus)
-	switch {
-	case status.Signaled():
-		return &problem{err: fmt.Errorf("the process that keeps the container has been ended: %v", status.Signal()), code: exitSignal + int(status.Signal())}
-	case status.ExitStatus() == 0:
+	if status.ExitStatus() == 0 {
 		return nil
 	}
 	return exited(status.ExitStatus())

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -108,6 +109,11 @@ func do(verb string, args []string) error {
 				return nil
 			}
 		}
+	case "reads": // as a shell does that heeds no SIGHUP, and then writes a file
+		signal.Ignore(syscall.SIGHUP)
+		fmt.Println("ready")
+		io.Copy(io.Discard, os.Stdin)
+		return os.WriteFile(args[0], []byte("words"), 0o644)
 	case "deaf": // to all signals
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals)
