@@ -197,6 +197,39 @@ func TestRunWritable(t *testing.T) {
 	u.nothingLeft(t, u.home)
 }
 
+// TestRunWritableAlone refuses a directory that something else writes to, for
+// as long as that does.
+func TestRunWritableAlone(t *testing.T) {
+	needContainers(t)
+	u := newUser(t)
+	ref := u.layoutOf(t, probeImage(t, ocispec.ImageConfig{})) + ":probe"
+	refused := func() {
+		t.Helper()
+		for _, dir := range []string{"kept", "./kept/../alias"} {
+			for _, args := range [][]string{{"run", "--writable=" + dir, ref, "id"}, {"bundle", "--writable=" + dir, ref, filepath.Join(u.home, "other")}} {
+				if said := u.refused(t, exitMount, args...); !strings.Contains(said, "in use by another") {
+					t.Errorf("%q: %s", args, said)
+				}
+			}
+		}
+	}
+	if err := os.Symlink("kept", filepath.Join(u.home, "alias")); err != nil {
+		t.Fatal(err)
+	}
+	c := u.start(t, "--writable=kept", ref, "wait")
+	refused()
+	c.cmd.Process.Signal(syscall.SIGTERM)
+	if code := c.end(t); code != 0 {
+		t.Errorf("exit %d\n%s", code, c.stderr)
+	}
+	dir := filepath.Join(u.home, "b")
+	u.ok(t, "bundle", "--writable=kept", ref, dir, "id")
+	refused()
+	u.ok(t, "umount", dir)
+	u.ok(t, "run", "--writable=kept", ref, "id")
+	u.nothingLeft(t, u.home)
+}
+
 // TestRunVolumes writes to the image's volumes, where the rest is read-only,
 // and finds there what the image has.
 func TestRunVolumes(t *testing.T) {

@@ -184,6 +184,9 @@ func (b *bundleSpec) mount(ctx context.Context, u *ui, cc *cli.Context, live fun
 // write writes what lies in the bundle beside the image's root. It says
 // whether that needs an overlay.
 func (b *bundleSpec) write(img *openedImage) (overlay bool, err error) {
+	if err := holdUpper(b.Upper); err != nil {
+		return false, err
+	}
 	o := b.Options
 	if o.Resolv, o.Hosts, err = networkFiles(b.Dir, o); err != nil {
 		return false, err

@@ -117,6 +117,9 @@ func keep(ctx context.Context) error {
 
 // run makes the container, and returns the exit code of its program.
 func (k *keeper) run(ctx context.Context, signals <-chan os.Signal) (code int, err error) {
+	if err := holdUpper(k.Upper); err != nil {
+		return 0, err
+	}
 	if err := k.privacy(); err != nil {
 		return 0, err
 	}
