@@ -25,7 +25,8 @@ Nothing is left of a container: its mounts are its own, nobody else sees them, a
 they go with it, also when it is killed. It can write everywhere, to memory;
 --writable=DIR keeps what it writes in DIR/upper, and --read-only forbids it. It
 uses this machine's network, unless --network=none. It is as well kept apart as the
-runtime does it, without a filter of system calls: for programs one trusts.
+runtime does it, without a filter of system calls: for programs one trusts. bwrap
+shows further groups of a user other than root as 65534, though they count.
 
 Signals are passed on; who sends the third SIGINT or SIGTERM ends the container.
 With -t, so does the end of the terminal, after a few seconds at most.
