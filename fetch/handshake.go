@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// ErrHandshake: a server ended the connection when TLS was begun, without a
-// word of it; perhaps it speaks http only.
+// ErrHandshake says that a server ended the connection when TLS was begun, without
+// a word of it; perhaps it speaks http only.
 var ErrHandshake = errors.New("connection closed when TLS was begun")
 
 // A handshakeError is the end of a connection in the TLS handshake.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	iofs "io/fs"
 	"iter"
 	"os"
@@ -175,7 +174,7 @@ func newOutput(u *ui, name string) (*output, error) {
 		o.File, err = os.OpenFile(name, os.O_WRONLY, 0)
 		return o, err
 	}
-	if dir := filepath.Dir(name); errors.Is(statOf(dir), fs.ErrNotExist) {
+	if dir := filepath.Dir(name); errors.Is(statOf(dir), iofs.ErrNotExist) {
 		return nil, notFoundf("%s: no such directory", quote(dir)).with("make it: mkdir -p " + quote(dir))
 	}
 	o.temp = filepath.Join(filepath.Dir(name), fmt.Sprintf(".%.200s.ocifs-%d", filepath.Base(name), os.Getpid()))
