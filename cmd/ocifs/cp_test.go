@@ -108,7 +108,7 @@ func TestCpWrong(t *testing.T) {
 		{"cp REF -f /etc/motd -", exitUsage, "ocifs: error: cp: to standard output, neither --json nor --force makes sense\n"},
 		{"export REF --json", exitUsage, "ocifs: error: export: --json needs -o FILE: standard output is the archive's\n"},
 		{"export REF /nope", exitNotFound, "ocifs: error: /nope: no such file or directory\n"},
-		{"export REF -o no/x.tar", exitFailure, "ocifs: error: no/x.tar: no such file or directory\n"},
+		{"export REF -o no/x.tar", exitNotFound, "ocifs: error: no: no such directory\nocifs: hint: make it: mkdir -p no\n"},
 		{"export REF -o /dev/full", exitFailure, "ocifs: error: /dev/full: no space left on device\nocifs: hint: what was written is no whole archive\n"},
 	} {
 		if got := w.run(w.words(c.args)...); got != (result{c.code, "", c.message}) {
