@@ -132,6 +132,7 @@ func TestRunHungUp(t *testing.T) {
 				cmd := u.command(t, "run", "-it", "--writable=kept", "--runtime", runtime, ref, verb, "/last")
 				c := onTerminal(t, cmd)
 				c.expect(t, "ready")
+				u.awaitCrun(t, runtime)
 				if err := c.master.Close(); err != nil {
 					t.Fatal(err)
 				}
